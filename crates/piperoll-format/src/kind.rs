@@ -1,0 +1,139 @@
+//! The closed list of event kinds (`FORMAT.md` section 4.3).
+//!
+//! A kind says what an event is about without saying anything about a person. The list only grows; a text form
+//! is never reused for another meaning.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::DecodeError;
+
+macro_rules! kinds {
+    ($( $(#[$doc:meta])* $name:ident = $text:literal, )+) => {
+        /// What an event records; stored as text in the event core.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kind { $( $(#[$doc])* $name, )+ }
+
+        impl Kind {
+            /// Every kind, in the order of `FORMAT.md`.
+            pub const ALL: &'static [Self] = &[ $( Self::$name, )+ ];
+
+            /// Returns the text form, as stored in the event core.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$name => $text, )+ }
+            }
+        }
+
+        impl FromStr for Kind {
+            type Err = DecodeError;
+
+            fn from_str(text: &str) -> Result<Self, DecodeError> {
+                match text {
+                    $( $text => Ok(Self::$name), )+
+                    _ => Err(DecodeError::UnknownKind { found: text.chars().take(40).collect() }),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A message from a customer (`messages[]` of any content type not listed below).
+    WhatsappMessage = "whatsapp.message",
+    /// A message sent in the Business app or a companion (`message_echoes[]`).
+    WhatsappEcho = "whatsapp.echo",
+    /// A delivery status of an outbound message (`statuses[]`).
+    WhatsappStatus = "whatsapp.status",
+    /// A message from the history synchronisation (`history[].threads[].messages[]`), or its refusal.
+    WhatsappHistory = "whatsapp.history",
+    /// A contact added, edited or removed in the Business app (`state_sync[]`).
+    WhatsappContact = "whatsapp.contact",
+    /// A customer's edit of an earlier message.
+    WhatsappEdit = "whatsapp.edit",
+    /// A customer's deletion for everyone of an earlier message.
+    WhatsappRevoke = "whatsapp.revoke",
+    /// A customer's reaction, or its removal.
+    WhatsappReaction = "whatsapp.reaction",
+    /// A system notice in a conversation, such as a changed number.
+    WhatsappSystem = "whatsapp.system",
+    /// A customer's choice about marketing messages (`user_preferences[]`).
+    WhatsappPreference = "whatsapp.preference",
+    /// A template's status, quality, category or components changed.
+    WhatsappTemplate = "whatsapp.template",
+    /// Account, phone number, security, capability, review or user name changes.
+    WhatsappAccount = "whatsapp.account",
+    /// A call, its recording or transcript.
+    WhatsappCall = "whatsapp.call",
+    /// A group's life cycle, participants, settings or status.
+    WhatsappGroup = "whatsapp.group",
+    /// A Flow's status or endpoint health.
+    WhatsappFlow = "whatsapp.flow",
+    /// A payment configuration change.
+    WhatsappPayment = "whatsapp.payment",
+    /// A conversation that another sender or the AI agent owns (`standby`).
+    WhatsappStandby = "whatsapp.standby",
+    /// Control of a conversation passed between senders (`messaging_handovers`).
+    WhatsappHandover = "whatsapp.handover",
+    /// A person's business-scoped user id changed (`user_id_update[]`).
+    WhatsappIdentity = "whatsapp.identity",
+    /// An out-of-band error (`value.errors[]`).
+    WhatsappError = "whatsapp.error",
+    /// A WhatsApp webhook with a known envelope and a field that has no kind of its own; archived whole.
+    WhatsappOther = "whatsapp.other",
+    /// The skeleton of a delivery that was cut into several items.
+    Delivery = "delivery",
+    /// An authenticated body that could not be read; archived whole.
+    Unrecognised = "unrecognised",
+    /// A person agreed to receive messages (any channel).
+    ConsentGiven = "consent.given",
+    /// A person withdrew an agreement.
+    ConsentWithdrawn = "consent.withdrawn",
+    /// A person declined when asked.
+    ConsentRefused = "consent.refused",
+    /// An agreement ended by its own terms.
+    ConsentExpired = "consent.expired",
+    /// The full definition of a template as it stood at a time.
+    TemplateSnapshot = "template.snapshot",
+    /// Somebody searched.
+    AccessSearch = "access.search",
+    /// Somebody looked at an event, its bytes or a conversation.
+    AccessView = "access.view",
+    /// Somebody exported.
+    AccessExport = "access.export",
+    /// Somebody verified the ledger through the archive.
+    AccessVerify = "access.verify",
+    /// An access token was created or revoked.
+    AccessToken = "access.token",
+    /// The configuration or the policy set changed.
+    ConfigChanged = "config.changed",
+    /// The ledger's signing key was replaced.
+    KeyRotated = "key.rotated",
+    /// A disposal was ordered; names every object that goes, with the reason.
+    DisposalOrdered = "disposal.ordered",
+    /// An ordered disposal was carried out.
+    DisposalCompleted = "disposal.completed",
+    /// The ledger was created; always event 0.
+    LedgerOpened = "ledger.opened",
+    /// A writer started on the ledger.
+    LedgerStarted = "ledger.started",
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_back_from_its_text() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.as_str().parse::<Kind>(), Ok(*kind));
+        }
+        assert!("whatsapp.nothing".parse::<Kind>().is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! Senders of webhooks: signature check, cutting a delivery into items, and reading items as messages.
+
+mod item;
+mod message;
+
+pub use item::{Flag, Item, Split};
+pub use message::{
+    Attachment, BusinessNumber, Direction, Message, Origin, Party, Reference, Relation, TemplateRef,
+};
