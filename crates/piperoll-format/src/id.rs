@@ -64,9 +64,6 @@ bytes_newtype!(
     /// A link of the BLAKE3 chain: `BLAKE3.derive_key("piperoll v1 chain", core)`.
     ChainHash, 32);
 bytes_newtype!(
-    /// The RFC 6962 leaf hash of a core: `SHA-256(0x00 ‖ core)`.
-    LeafHash, 32);
-bytes_newtype!(
     /// The plain BLAKE3 digest of a stored object's bytes.
     ObjectDigest, 32);
 bytes_newtype!(
@@ -76,8 +73,33 @@ bytes_newtype!(
     /// Names one subject's key in one bucket. A keyed hash, so it tells nothing to whoever lacks the ledger's secret.
     KeyId, 16);
 bytes_newtype!(
+    /// The first 8 bytes of a pack's or key object's BLAKE3 digest; part of its name.
+    DigestPrefix, 8);
+bytes_newtype!(
+    /// The C2SP key id of the Ed25519 key that signed an event: `SHA-256(origin ‖ LF ‖ 0x01 ‖ key)[..4]`.
+    WriterKeyId, 4);
+bytes_newtype!(
+    /// Names a key-encryption key: the first 8 bytes of its BLAKE3 key derivation `piperoll v1 kek id`.
+    KekId, 8);
+bytes_newtype!(
     /// A keyed hash of an item's source id; finds repeated deliveries without naming them.
     SourceDigest, 16);
+
+impl ObjectDigest {
+    /// Hashes an object's bytes with plain BLAKE3.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// Returns the part of the digest that stands in object names and cores.
+    #[must_use]
+    pub fn prefix(&self) -> DigestPrefix {
+        let mut prefix = [0; 8];
+        prefix.copy_from_slice(&self.0[..8]);
+        DigestPrefix(prefix)
+    }
+}
 
 /// The position of an event in its ledger; the first is 0. Equal to the leaf position in the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
