@@ -1,1 +1,21 @@
-//! piperoll-store.
+//! The port to write-once storage, and its adapters.
+//!
+//! [`WormStore`] is what the archive needs from storage: create-only objects that carry a retain-until
+//! date and a hold, exact reads, ordered listing, and a few replaceable derived objects. [`MemoryStore`]
+//! serves tests, [`DirectoryStore`] is the embedded default, [`FaultyStore`] wraps either one and fails
+//! on demand. [`conformance`] holds one test per property of the port, to be run for every adapter.
+//!
+//! **Invariant:** this crate knows nothing about events, ledgers or policies. It sees keys, bytes and
+//! dates, and it never decides how long something is kept.
+
+pub mod clock;
+pub mod error;
+pub mod key;
+pub mod port;
+pub mod probe;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::StoreError;
+pub use key::{KeyError, ObjectKey};
+pub use port::{Enforcement, Lock, LockMode, LockStatus, ObjectMeta, StoreDescription, WormStore};
+pub use probe::{ProbeCheck, ProbeOutcome, ProbeReport};
