@@ -131,4 +131,9 @@ impl StoreError {
     pub(crate) fn retained(key: &ObjectKey, until: Option<u64>) -> Self {
         Self::Retained { key: key.to_string(), until, source: None }
     }
+
+    pub(crate) fn derived_cannot_be_locked(key: &ObjectKey) -> Self {
+        let source = Some("expected a created object, found a derived one".into());
+        Self::Denied { key: key.to_string(), source }
+    }
 }

@@ -183,14 +183,15 @@ pub trait WormStore: Send + Sync + Debug {
     ///
     /// # Errors
     ///
-    /// `Retained` with the present date if `until` is earlier; `NotFound`, `Denied`, `Unavailable`.
+    /// `Retained` with the present date if `until` is earlier; `Denied` for a derived object or a date
+    /// that the store cannot record; `NotFound`, `Unavailable`.
     async fn extend_retention(&self, key: &ObjectKey, until: u64) -> Result<(), StoreError>;
 
     /// Places (`true`) or releases (`false`) the legal hold of an object; repeating it has no effect.
     ///
     /// # Errors
     ///
-    /// `NotFound`, `Denied`, `Full`, `Unavailable`.
+    /// `Denied` for a derived object; `NotFound`, `Full`, `Unavailable`.
     async fn set_hold(&self, key: &ObjectKey, hold: bool) -> Result<(), StoreError>;
 
     /// Deletes an object with all its versions, durably.
@@ -223,4 +224,17 @@ pub trait WormStore: Send + Sync + Debug {
     /// Tries the promises of the port on scratch objects below [`crate::probe::PROBE_PREFIX`]; for
     /// `doctor` and for every start. Failures are part of the report.
     async fn probe(&self) -> ProbeReport;
+}
+
+/// Returns `range` as positions in an object of `size` bytes in memory.
+pub(crate) fn slice_range(key: &ObjectKey, range: &Range<u64>, size: u64) -> Result<Range<usize>, StoreError> {
+    let out_of_range =
+        || StoreError::OutOfRange { key: key.to_string(), start: range.start, end: range.end, size };
+    if range.start > range.end || range.end > size {
+        return Err(out_of_range());
+    }
+    match (usize::try_from(range.start), usize::try_from(range.end)) {
+        (Ok(start), Ok(end)) => Ok(start..end),
+        _ => Err(out_of_range()),
+    }
 }
