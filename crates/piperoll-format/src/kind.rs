@@ -119,6 +119,23 @@ kinds! {
     LedgerStarted = "ledger.started",
 }
 
+impl Kind {
+    /// Whether events of this kind are the archive's own and name no person, so that their payload is stored in
+    /// clear and whoever verifies without keys can read it.
+    #[must_use]
+    pub const fn is_clear(self) -> bool {
+        matches!(
+            self,
+            Self::ConfigChanged
+                | Self::KeyRotated
+                | Self::DisposalOrdered
+                | Self::DisposalCompleted
+                | Self::LedgerOpened
+                | Self::LedgerStarted
+        )
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

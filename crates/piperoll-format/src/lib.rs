@@ -5,14 +5,25 @@
 
 pub mod cbor;
 mod class;
+mod compress;
+mod disposal;
 mod error;
 mod event;
+mod genesis;
 mod hex;
 mod id;
 mod kind;
+mod name;
+mod pack;
+mod payload;
+mod seal;
+mod segment;
+mod submission;
 mod time;
 
 pub use class::{Bucket, Class};
+pub use compress::{Codec, Dictionary, PAYLOAD_BYTES_MAX};
+pub use disposal::DisposalOrder;
 pub use error::DecodeError;
 pub use event::{
     COSE_PROTECTED, CORE_BYTES_MAX, EventCore, FORMAT_VERSION, PayloadRef, chain_hash, signed_bytes,
@@ -21,5 +32,14 @@ pub use id::{
     ChainHash, Commitment, DigestPrefix, KekId, KeyId, LedgerId, ObjectDigest, SegmentNo, Seq, SourceDigest,
     WriterKeyId,
 };
+pub use genesis::Genesis;
 pub use kind::Kind;
+pub use name::ObjectName;
+pub use pack::{KeyObject, PACK_MAGIC, PackBuilder, check_pack_layout};
+pub use payload::{
+    Facts, Payload, Placement, Provenance, SALT_LEN, Skeleton, SkeletonItem, commitment, rebuild_body,
+};
+pub use seal::{Kek, KeyBinding, LinkSecret, NONCE_LEN, SubjectKey, open_payload, seal_payload};
+pub use segment::{ObjectEntry, ObjectType, SEGMENT_EVENTS_MAX, SIGNATURE_LEN, Segment};
+pub use submission::{GROUP_EVENTS_MAX, Submission, SubmissionGroup};
 pub use time::{RetainUntil, Timestamp};

@@ -1,0 +1,127 @@
+//! Payload compression: zstd, with a trained dictionary where it helps (`FORMAT.md` section 5.3).
+//!
+//! One byte before the data says how it is compressed. A dictionary is part of the format: it is never changed
+//! or removed, a better one gets the next number.
+
+use std::fmt;
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::error::DecodeError;
+use crate::id::ObjectDigest;
+
+/// The data stands as it is.
+const RAW: u8 = 0;
+/// One zstd frame without a dictionary.
+const ZSTD: u8 = 1;
+/// One zstd frame with dictionary `method - 1`.
+const ZSTD_DICTIONARY_1: u8 = 2;
+
+/// The level for all payloads: higher ones gain under 3 % on chat messages and cost several times as much.
+const LEVEL: i32 = 3;
+
+/// Payloads at least this long are compressed without the dictionary, which would no longer help.
+const DICTIONARY_BYTES_MAX: usize = 64 * 1024;
+
+/// The largest payload that is decompressed: the largest body with generous room for its envelope.
+pub const PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A compression dictionary that payloads refer to by number.
+#[derive(Clone, Copy)]
+pub struct Dictionary {
+    /// Its number, from 1.
+    pub number: u8,
+    /// Its bytes, in zstd's dictionary format.
+    pub bytes: &'static [u8],
+}
+
+impl Dictionary {
+    /// Every dictionary of the format, by ascending number.
+    pub const ALL: &'static [Self] = &[Self { number: 1, bytes: include_bytes!("dictionary/1.zdict") }];
+
+    /// Returns the digest that the genesis object names it by.
+    #[must_use]
+    pub fn digest(&self) -> ObjectDigest {
+        ObjectDigest::of(self.bytes)
+    }
+}
+
+impl fmt::Debug for Dictionary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dictionary({}, {} bytes)", self.number, self.bytes.len())
+    }
+}
+
+/// Compresses and decompresses payloads. Holds working memory, so keep one for each thread.
+pub struct Codec {
+    plain: Compressor<'static>,
+    dictionary: Compressor<'static>,
+    plain_back: Decompressor<'static>,
+    dictionary_back: Decompressor<'static>,
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Codec")
+    }
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        let dictionary = Dictionary::ALL[0].bytes;
+        let broken = "the dictionary was read by zstd when it was made";
+        let mut compressor = Compressor::with_dictionary(LEVEL, dictionary).expect(broken);
+        // The method byte names the dictionary already.
+        compressor.include_dictid(false).expect("a zstd frame parameter that exists");
+        Self {
+            plain: Compressor::new(LEVEL).expect("level 3 exists"),
+            dictionary: compressor,
+            plain_back: Decompressor::new().expect("needs only memory"),
+            dictionary_back: Decompressor::with_dictionary(dictionary).expect(broken),
+        }
+    }
+}
+
+impl Codec {
+    /// Appends the method byte and the compressed data to `out`; stores as it is whatever does not shrink.
+    pub fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        let (method, compressor) = if data.len() < DICTIONARY_BYTES_MAX {
+            (ZSTD_DICTIONARY_1, &mut self.dictionary)
+        } else {
+            (ZSTD, &mut self.plain)
+        };
+        match compressor.compress(data) {
+            Ok(frame) if frame.len() < data.len() => {
+                out.push(method);
+                out.extend_from_slice(&frame);
+            }
+            // zstd fails only for want of memory; the data stands as it is then, and nothing is lost.
+            _ => {
+                out.push(RAW);
+                out.extend_from_slice(data);
+            }
+        }
+    }
+
+    /// Reads back what [`Self::compress`] wrote; the result must be exactly `length` bytes long.
+    ///
+    /// # Errors
+    /// [`DecodeError::Compression`] for an unknown method, damaged data or another length.
+    pub fn decompress(&mut self, stored: &[u8], length: u64) -> Result<Vec<u8>, DecodeError> {
+        let fail = |reason| DecodeError::Compression { reason };
+        let (method, data) = stored.split_first().ok_or(fail("no method byte"))?;
+        if length > PAYLOAD_BYTES_MAX {
+            return Err(fail("longer than 64 MiB"));
+        }
+        let length = usize::try_from(length).map_err(|_| fail("longer than 64 MiB"))?;
+        let bytes = match *method {
+            RAW => data.to_vec(),
+            ZSTD => self.plain_back.decompress(data, length).map_err(|_| fail("damaged zstd frame"))?,
+            ZSTD_DICTIONARY_1 => {
+                self.dictionary_back.decompress(data, length).map_err(|_| fail("damaged zstd frame"))?
+            }
+            _ => return Err(fail("unknown method, expected 0, 1 or 2")),
+        };
+        if bytes.len() == length { Ok(bytes) } else { Err(fail("another length than the core says")) }
+    }
+}

@@ -1,0 +1,109 @@
+//! Object names: the only place where a path in the store is spelled (`FORMAT.md` section 3).
+
+use std::fmt;
+
+use crate::class::Bucket;
+use crate::error::DecodeError;
+use crate::id::{DigestPrefix, LedgerId, SegmentNo};
+
+/// The name of an object, without the ledger's prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectName {
+    /// The first object of a ledger.
+    Genesis,
+    /// A compression dictionary, kept so that the ledger explains itself.
+    Dictionary {
+        /// Its number.
+        number: u8,
+    },
+    /// A commit.
+    Segment(SegmentNo),
+    /// Stored payloads.
+    Pack {
+        /// Class and period.
+        bucket: Bucket,
+        /// The segment that names it.
+        segment: SegmentNo,
+        /// Start of its digest.
+        digest: DigestPrefix,
+    },
+    /// Wrapped keys.
+    Keys {
+        /// Class and period.
+        bucket: Bucket,
+        /// The segment that names it.
+        segment: SegmentNo,
+        /// Start of its digest.
+        digest: DigestPrefix,
+    },
+    /// The newest checkpoint; derived.
+    Checkpoint,
+    /// A full tile of the tree, by its C2SP path; derived.
+    Tile(String),
+}
+
+impl ObjectName {
+    /// Returns the key under which the object is stored.
+    #[must_use]
+    pub fn key(&self, ledger: LedgerId) -> String {
+        format!("{ledger}/{self}")
+    }
+
+    /// Whether the object can be made again from the others, and is therefore not locked.
+    #[must_use]
+    pub const fn is_derived(&self) -> bool {
+        matches!(self, Self::Checkpoint | Self::Tile(_))
+    }
+
+    /// Reads the name of an object back, given without the ledger's prefix.
+    ///
+    /// # Errors
+    /// [`DecodeError::Text`] when it is the name of no object of this format.
+    pub fn parse(text: &str) -> Result<Self, DecodeError> {
+        let foreign = DecodeError::Text { what: "object name", expected: "a name of this format" };
+        let name = match text.split_once('/') {
+            None if text == "genesis" => Self::Genesis,
+            None if text == "checkpoint" => Self::Checkpoint,
+            Some(("log", rest)) => Self::Segment(rest.strip_suffix(".seg").and_then(number).ok_or(foreign.clone())?),
+            Some(("dictionaries", rest)) => Self::Dictionary {
+                number: rest.strip_suffix(".zdict").and_then(|n| n.parse().ok()).ok_or(foreign.clone())?,
+            },
+            Some(("tile", _)) => Self::Tile(text.to_owned()),
+            Some(("payloads", rest)) => {
+                let (bucket, segment, digest) = bucketed(rest, ".pack").ok_or(foreign.clone())?;
+                Self::Pack { bucket, segment, digest }
+            }
+            Some(("keys", rest)) => {
+                let (bucket, segment, digest) = bucketed(rest, ".keys").ok_or(foreign.clone())?;
+                Self::Keys { bucket, segment, digest }
+            }
+            _ => return Err(foreign),
+        };
+        // Only the spelling that `Display` writes is a name.
+        if name.to_string() == text { Ok(name) } else { Err(foreign) }
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Genesis => f.write_str("genesis"),
+            Self::Dictionary { number } => write!(f, "dictionaries/{number}.zdict"),
+            Self::Segment(number) => write!(f, "log/{number}.seg"),
+            Self::Pack { bucket, segment, digest } => write!(f, "payloads/{bucket}/{segment}-{digest}.pack"),
+            Self::Keys { bucket, segment, digest } => write!(f, "keys/{bucket}/{segment}-{digest}.keys"),
+            Self::Checkpoint => f.write_str("checkpoint"),
+            Self::Tile(path) => f.write_str(path),
+        }
+    }
+}
+
+fn number(digits: &str) -> Option<SegmentNo> {
+    digits.parse().ok().map(SegmentNo)
+}
+
+fn bucketed(rest: &str, suffix: &str) -> Option<(Bucket, SegmentNo, DigestPrefix)> {
+    let (bucket, file) = rest.rsplit_once('/')?;
+    let (segment, digest) = file.strip_suffix(suffix)?.split_once('-')?;
+    Some((bucket.parse().ok()?, number(segment)?, digest.parse().ok()?))
+}

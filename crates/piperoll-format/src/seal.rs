@@ -1,0 +1,224 @@
+//! Encryption of payloads and wrapping of keys: AES-256-GCM (NIST SP 800-38D).
+//!
+//! A stored payload is `nonce[12] ‖ AES-256-GCM(key, nonce, aad, salt[32] ‖ method ‖ data)` with
+//! `aad = ledger[16] ‖ seq as u64be`; without a key it is `salt[32] ‖ method ‖ data`. The nonce is random and not
+//! the `seq`, because a batch that lost its race is sequenced again under the same numbers and the same keys.
+
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use aes_gcm::{Aes256Gcm, Nonce};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::cbor::Writer;
+use crate::class::Bucket;
+use crate::compress::Codec;
+use crate::error::DecodeError;
+use crate::id::{KekId, KeyId, LedgerId, Seq, SourceDigest};
+use crate::kind::Kind;
+use crate::payload::SALT_LEN;
+
+/// Length of an AES-GCM nonce.
+pub const NONCE_LEN: usize = 12;
+const TAG_LEN: usize = 16;
+
+/// The key of one subject in one bucket.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct SubjectKey([u8; 32]);
+
+/// The key-encryption key of a ledger; without it no payload can be read.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Kek([u8; 32]);
+
+macro_rules! secret {
+    ($name:ident) => {
+        impl $name {
+            /// Takes the key's bytes.
+            #[must_use]
+            pub const fn new(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    };
+}
+
+secret!(SubjectKey);
+secret!(Kek);
+
+impl Kek {
+    /// Returns the key's bytes, for a backup.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Returns the name that key objects carry.
+    #[must_use]
+    pub fn id(&self) -> KekId {
+        let mut id = [0; 8];
+        id.copy_from_slice(&blake3::derive_key("piperoll v1 kek id", &self.0)[..8]);
+        KekId(id)
+    }
+
+    /// Wraps a subject key: `nonce[12] ‖ ciphertext[32] ‖ tag[16]`, bound to ledger, bucket and key id.
+    #[must_use]
+    pub fn wrap(&self, key: &SubjectKey, nonce: [u8; NONCE_LEN], binding: &KeyBinding<'_>) -> [u8; 60] {
+        let mut wrapped = [0; 60];
+        let sealed = seal(&self.0, nonce, &binding.aad(), key.0.to_vec());
+        wrapped.copy_from_slice(&sealed);
+        wrapped
+    }
+
+    /// Unwraps a subject key.
+    ///
+    /// # Errors
+    /// [`DecodeError::Sealed`] for another KEK, another place or changed bytes.
+    pub fn unwrap(&self, wrapped: &[u8], binding: &KeyBinding<'_>) -> Result<SubjectKey, DecodeError> {
+        let mut plain = open(&self.0, &binding.aad(), wrapped)?;
+        let key = plain.as_slice().try_into().map(SubjectKey).map_err(|_| DecodeError::Sealed);
+        plain.zeroize();
+        key
+    }
+
+    /// Returns the secret for keyed digests.
+    #[must_use]
+    pub fn link_secret(&self) -> LinkSecret {
+        LinkSecret(blake3::derive_key("piperoll v1 link secret", &self.0))
+    }
+}
+
+/// What a wrapped key is bound to.
+#[derive(Clone, Debug)]
+pub struct KeyBinding<'a> {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The bucket.
+    pub bucket: &'a Bucket,
+    /// The key's name.
+    pub key: KeyId,
+}
+
+impl KeyBinding<'_> {
+    fn aad(&self) -> Vec<u8> {
+        let mut w = Writer::with_capacity(96);
+        w.array(4).bytes(&self.ledger.0).text(self.bucket.class().as_str()).text(self.bucket.label());
+        w.bytes(&self.key.0);
+        w.into_bytes()
+    }
+}
+
+/// The secret under which subjects and source ids become digests that tell outsiders nothing.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct LinkSecret([u8; 32]);
+
+impl std::fmt::Debug for LinkSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LinkSecret(…)")
+    }
+}
+
+impl LinkSecret {
+    /// Names the key of a subject in a bucket. `generation` counts up after an erasure.
+    #[must_use]
+    pub fn key_id(&self, subject: &str, bucket: &Bucket, generation: u64) -> KeyId {
+        let mut w = Writer::with_capacity(128);
+        w.array(5).text("key").text(bucket.class().as_str()).text(bucket.label()).text(subject).uint(generation);
+        KeyId(self.digest(&w.into_bytes()))
+    }
+
+    /// Digests an item's source id.
+    #[must_use]
+    pub fn source_id(&self, kind: Kind, source_id: &str) -> SourceDigest {
+        let mut w = Writer::with_capacity(160);
+        w.array(3).text("source").text(kind.as_str()).text(source_id);
+        SourceDigest(self.digest(&w.into_bytes()))
+    }
+
+    /// Digests an item without a source id by its content.
+    #[must_use]
+    pub fn content(&self, kind: Kind, slices: &[&[u8]]) -> SourceDigest {
+        let mut w = Writer::with_capacity(160);
+        w.array(2 + slices.len()).text("content").text(kind.as_str());
+        for slice in slices {
+            w.bytes(slice);
+        }
+        SourceDigest(self.digest(&w.into_bytes()))
+    }
+
+    fn digest(&self, message: &[u8]) -> [u8; 16] {
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&blake3::keyed_hash(&self.0, message).as_bytes()[..16]);
+        digest
+    }
+}
+
+/// Makes the stored form of a payload. `nonce` is required with a key and must be random.
+#[must_use]
+pub fn seal_payload(
+    codec: &mut Codec,
+    payload: &[u8],
+    salt: &[u8; SALT_LEN],
+    key: Option<(&SubjectKey, [u8; NONCE_LEN])>,
+    place: (LedgerId, Seq),
+) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(SALT_LEN + 1 + payload.len());
+    plain.extend_from_slice(salt);
+    codec.compress(payload, &mut plain);
+    match key {
+        Some((key, nonce)) => seal(&key.0, nonce, &payload_aad(place), plain),
+        None => plain,
+    }
+}
+
+/// Reads a stored payload back: its salt and its bytes.
+///
+/// # Errors
+/// [`DecodeError::Sealed`] for another key or changed bytes, [`DecodeError::Compression`] for damage inside.
+pub fn open_payload(
+    codec: &mut Codec,
+    stored: &[u8],
+    length: u64,
+    key: Option<&SubjectKey>,
+    place: (LedgerId, Seq),
+) -> Result<([u8; SALT_LEN], Vec<u8>), DecodeError> {
+    let opened = key.map(|key| open(&key.0, &payload_aad(place), stored)).transpose()?;
+    let plain = opened.as_deref().unwrap_or(stored);
+    let (salt, data) =
+        plain.split_first_chunk::<SALT_LEN>().ok_or(DecodeError::Truncated { at: plain.len() })?;
+    Ok((*salt, codec.decompress(data, length)?))
+}
+
+fn payload_aad((ledger, seq): (LedgerId, Seq)) -> [u8; 24] {
+    let mut aad = [0; 24];
+    aad[..16].copy_from_slice(&ledger.0);
+    aad[16..].copy_from_slice(&seq.0.to_be_bytes());
+    aad
+}
+
+fn seal(key: &[u8; 32], nonce: [u8; NONCE_LEN], aad: &[u8], mut plain: Vec<u8>) -> Vec<u8> {
+    let cipher = Aes256Gcm::new(key.into());
+    let tag = cipher
+        .encrypt_inout_detached(&Nonce::from(nonce), aad, plain.as_mut_slice().into())
+        .expect("a payload is shorter than the 64 GiB that AES-GCM allows");
+    let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + TAG_LEN);
+    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(&plain);
+    sealed.extend_from_slice(&tag);
+    plain.zeroize();
+    sealed
+}
+
+fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let truncated = DecodeError::Truncated { at: sealed.len() };
+    let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(truncated.clone())?;
+    let (body, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(truncated)?;
+    let mut plain = body.to_vec();
+    Aes256Gcm::new(key.into())
+        .decrypt_inout_detached(&Nonce::from(*nonce), aad, plain.as_mut_slice().into(), tag.into())
+        .map_err(|_| DecodeError::Sealed)?;
+    Ok(plain)
+}
