@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use super::build::{BuildError, consistency_proof, inclusion_proof, root};
 use super::*;
+use crate::encoding::decode_base64;
+use crate::hash::leaf_hash;
 use crate::testing::{MemoryTree, leaves, recursive_root, shared};
 
 const SIZE_MAX: u64 = 300;
@@ -149,8 +151,12 @@ proptest! {
 }
 
 /// Reads a field of a vector; a hash of another length than 32 bytes has no place in our types.
+///
+/// Only the placeholders that say "don't care" are replaced by a hash of their own text.
 fn hash_field(vector: &Value, field: &str) -> Option<NodeHash> {
-    NodeHash::from_base64(vector[field].as_str().unwrap())
+    let text = vector[field].as_str().unwrap();
+    let bytes = decode_base64(text).unwrap();
+    if bytes.starts_with(b"don't care") { Some(leaf_hash(&bytes)) } else { NodeHash::from_base64(text) }
 }
 
 fn proof_field(vector: &Value) -> Option<Vec<NodeHash>> {
