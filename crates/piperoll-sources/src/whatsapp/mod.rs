@@ -1,0 +1,16 @@
+//! The WhatsApp Business platform: Meta's webhooks, with and without coexistence.
+//!
+//! media, decides about retention, or refuses a delivery for its content.
+
+mod cutter;
+mod element;
+mod envelope;
+mod field;
+mod json;
+mod scalar;
+mod signal;
+mod signature;
+mod split;
+
+pub use signature::{AppSecret, HandshakeError, SIGNATURE_HEADER, SignatureError, verify, verify_handshake};
+pub use split::split;
