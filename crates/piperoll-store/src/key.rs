@@ -4,6 +4,7 @@
 //! be appended to a directory path without ever leaving that directory. This module does not know which
 //! keys the archive uses; the layout is spelled elsewhere.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,6 +87,12 @@ pub(crate) fn is_valid_segment(segment: &str) -> bool {
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for ObjectKey {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -9,13 +9,17 @@
 //! dates, and it never decides how long something is kept.
 
 pub mod clock;
+pub mod directory;
 pub mod error;
 pub mod key;
+pub mod memory;
 pub mod port;
 pub mod probe;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use directory::DirectoryStore;
 pub use error::StoreError;
 pub use key::{KeyError, ObjectKey};
+pub use memory::MemoryStore;
 pub use port::{Enforcement, Lock, LockMode, LockStatus, ObjectMeta, StoreDescription, WormStore};
 pub use probe::{ProbeCheck, ProbeOutcome, ProbeReport};

@@ -227,7 +227,11 @@ pub trait WormStore: Send + Sync + Debug {
 }
 
 /// Returns `range` as positions in an object of `size` bytes in memory.
-pub(crate) fn slice_range(key: &ObjectKey, range: &Range<u64>, size: u64) -> Result<Range<usize>, StoreError> {
+pub(crate) fn slice_range(
+    key: &ObjectKey,
+    range: &Range<u64>,
+    size: u64,
+) -> Result<Range<usize>, StoreError> {
     let out_of_range =
         || StoreError::OutOfRange { key: key.to_string(), start: range.start, end: range.end, size };
     if range.start > range.end || range.end > size {
