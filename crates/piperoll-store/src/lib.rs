@@ -9,8 +9,10 @@
 //! dates, and it never decides how long something is kept.
 
 pub mod clock;
+pub mod conformance;
 pub mod directory;
 pub mod error;
+pub mod faulty;
 pub mod key;
 pub mod memory;
 pub mod port;
@@ -19,6 +21,7 @@ pub mod probe;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use directory::DirectoryStore;
 pub use error::StoreError;
+pub use faulty::FaultyStore;
 pub use key::{KeyError, ObjectKey};
 pub use memory::MemoryStore;
 pub use port::{Enforcement, Lock, LockMode, LockStatus, ObjectMeta, StoreDescription, WormStore};

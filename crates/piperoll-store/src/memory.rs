@@ -291,11 +291,13 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::conformance::Fixture;
 
-    crate::conformance_tests!(|| {
+    crate::conformance_tests!(fixture);
+
+    fn fixture() -> (Fixture, ()) {
         let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
         let store = Arc::new(MemoryStore::new(clock.clone()));
         (Fixture::with_manual_clock(store, clock), ())
-    });
+    }
 
     fn key(key: &str) -> ObjectKey {
         ObjectKey::new(key).expect("the test spells a valid key")

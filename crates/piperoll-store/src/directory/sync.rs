@@ -120,7 +120,9 @@ impl Root {
         let file = File::open(&path).map_err(|error| from_read(key.as_str(), error))?;
         if let Err(error) = record_date(&file, Some(until)) {
             // A date that the file system cut must not stay: put the present one back.
-            record_date(&file, present).map_err(|error| from_flush(key, error))?;
+            if self.head(key)?.lock.retain_until != present {
+                record_date(&file, present).map_err(|error| from_flush(key, error))?;
+            }
             return Err(from_write(key.as_str(), error));
         }
         file.sync_all().map_err(|error| from_flush(key, error))
