@@ -5,7 +5,7 @@
 //! The crate deliberately knows no events, does no I/O, and reads no clock and no randomness:
 //! tiles come in through a closure and signing keys are passed by the caller.
 //!
-//! Nothing read through [`proof::HashReader`] is trusted; a proof built from it is only worth
+//! Nothing read through [`proof::build::HashReader`] is trusted; a proof built from it is only worth
 //! something after [`proof::verify_inclusion`] or [`proof::verify_consistency`] accepted it
 //! against the root of an opened [`checkpoint::Checkpoint`].
 

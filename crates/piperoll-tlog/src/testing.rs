@@ -64,6 +64,9 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     std::env::var_os("PIPEROLL_SHARED").map(|folder| PathBuf::from(folder).join(path))
 }
 
+/// Iterations of a bolero harness in a plain `cargo test`; `cargo bolero test` runs it without this bound.
+pub(crate) const FUZZ_ITERATIONS: usize = 20_000;
+
 /// Inputs for a parser: any bytes, tokens of its language in any order, and valid texts with a few edits.
 ///
 /// Random bytes alone hardly get past the first check, edits of valid texts reach all of them.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hash::leaf_hash;
-use crate::testing::{hostile_bytes, signer};
+use crate::testing::{FUZZ_ITERATIONS, hostile_bytes, signer};
 
 const ORIGIN: &str = "archive.example/ledger";
 const ROOT: &str = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=";
@@ -97,16 +97,26 @@ fn checkpoint_that_would_not_open_is_not_signed() {
     assert!(Checkpoint::new(ORIGIN, 0, leaf_hash(b"")).sign(&signer).is_err());
 }
 
+/// Harness: any bytes are refused or write back unchanged, without a panic.
+fn what_parses_writes_back(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(checkpoint) = Checkpoint::parse(&text) {
+        assert_eq!(checkpoint.to_string(), text);
+    }
+}
+
+#[test]
+fn fuzz_checkpoint() {
+    bolero::check!().with_iterations(FUZZ_ITERATIONS).for_each(what_parses_writes_back);
+}
+
 proptest! {
     #[test]
     fn what_parses_as_a_checkpoint_writes_back(bytes in hostile_bytes(
         vec![checkpoint().to_string(), format!("a\n1\n{ROOT}\nextension\n")],
         &["\n", "a", "0", "1", "9", " ", ROOT, "=", "\r", "\u{2014}"],
     )) {
-        let text = String::from_utf8_lossy(&bytes);
-        if let Ok(checkpoint) = Checkpoint::parse(&text) {
-            prop_assert_eq!(checkpoint.to_string(), &*text);
-        }
+        what_parses_writes_back(&bytes);
     }
 
     #[test]

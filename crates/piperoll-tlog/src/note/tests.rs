@@ -8,7 +8,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{hostile_bytes, shared, signer};
+use crate::testing::{FUZZ_ITERATIONS, hostile_bytes, shared, signer};
 
 const TEXT: &str = "Ognuno sta solo\n\ned è subito sera.\n";
 
@@ -181,15 +181,25 @@ fn weak_key_is_refused_and_the_private_key_is_not_shown() {
     assert!(NoteSigner::new("example.com/ a", SigningKey::from_bytes(&[1; 32])).is_err());
 }
 
+/// Harness: any bytes are refused or write back unchanged, without a panic.
+fn what_parses_writes_back(bytes: &[u8]) {
+    if let Ok(note) = Note::parse(bytes) {
+        assert_eq!(note.to_string().as_bytes(), bytes);
+    }
+}
+
+#[test]
+fn fuzz_note() {
+    bolero::check!().with_iterations(FUZZ_ITERATIONS).for_each(what_parses_writes_back);
+}
+
 proptest! {
     #[test]
     fn what_parses_as_a_note_writes_back(bytes in hostile_bytes(
         vec![signed(&[&signer("example.com/a", 1)]), signed(&[&signer("b", 2), &signer("c", 3)])],
         &["\n", "\n\n", "\u{2014} ", "\u{2014}", " ", "a", "+", "AAAAAAA=", "AAAAAAAA", "=", "\u{a0}", "\t"],
     )) {
-        if let Ok(note) = Note::parse(&bytes) {
-            prop_assert_eq!(note.to_string().into_bytes(), bytes);
-        }
+        what_parses_writes_back(&bytes);
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::tile::hashes::TileHashes;
 use crate::tile::layout::{LEVELS, LevelTiles};
 use crate::tile::{TILE_HEIGHT, Tile, TileError};
 
+#[cfg(test)]
+mod tests;
+
 /// Why a node could not be read from tiles.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TileReadError<E> {
@@ -27,17 +30,22 @@ pub enum TileReadError<E> {
     Tile(#[from] TileError),
 }
 
+type FetchedTile = (Tile, Arc<TileHashes>);
+
 /// Reads the nodes of a tree with a fixed size through a closure that fetches tiles.
 ///
 /// The closure may answer with a wider tile than asked for, for example the full one after a partial tile
-/// was removed. It may keep the tiles in a cache; the reader itself remembers one tile for each level.
+/// was removed. It may keep the tiles in a cache; the reader itself remembers two tiles for each level.
 /// Fetched hashes are not authenticated here.
 #[derive(Debug)]
 pub struct TileReader<F> {
     size: u64,
     fetch: F,
-    /// The tile used last on each level: proofs of neighbouring leaves go through the same tiles.
-    recent: [Option<(Tile, Arc<TileHashes>)>; LEVELS],
+    /// The full tile used last on each level: proofs of neighbouring leaves go through the same ones.
+    recent_full: [Option<FetchedTile>; LEVELS],
+    /// The partial tile of each level: almost every proof needs the right edge too, and in one slot the two
+    /// would push each other out.
+    partial: [Option<FetchedTile>; LEVELS],
 }
 
 impl<F, E> TileReader<F>
@@ -46,20 +54,21 @@ where
 {
     /// Creates a reader for the tree with `size` leaves.
     pub fn new(size: u64, fetch: F) -> Self {
-        Self { size, fetch, recent: Default::default() }
+        Self { size, fetch, recent_full: Default::default(), partial: Default::default() }
     }
 
     fn tile(&mut self, tile: Tile) -> Result<&TileHashes, TileReadError<E>> {
-        let recent = &mut self.recent[usize::from(tile.level())];
-        if recent.as_ref().is_none_or(|(known, _)| *known != tile) {
+        let slots = if tile.is_partial() { &mut self.partial } else { &mut self.recent_full };
+        let slot = &mut slots[usize::from(tile.level())];
+        if slot.as_ref().is_none_or(|(known, _)| *known != tile) {
             let hashes = (self.fetch)(tile).map_err(|source| TileReadError::Fetch { tile, source })?;
             if hashes.width() < tile.width() {
                 let found_bytes = hashes.hashes().len() * HASH_BYTES;
                 return Err(TileError::Width { expected: tile.width(), found_bytes }.into());
             }
-            *recent = Some((tile, hashes));
+            *slot = Some((tile, hashes));
         }
-        let (_, hashes) = recent.as_ref().expect("the tile was just put there");
+        let (_, hashes) = slot.as_ref().expect("the tile was just put there");
         Ok(hashes)
     }
 }
