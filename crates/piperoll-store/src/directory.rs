@@ -11,7 +11,7 @@
 //! | `<dir>/.hold-<name>`, empty | a legal hold on the object `<dir>/<name>` |
 //! | `<root>/.staging/<writer>/<n>` | bytes that have no name yet; removed at the next open |
 //!
-//! The file time of a read-only file as retention date is what NetApp SnapLock does (with the access
+//! The file time of a read-only file as retention date is what `NetApp` `SnapLock` does (with the access
 //! time), so `ls -l` shows the lock and it needs no second file. It follows that copies must keep modes and times
 //! (`cp -a`, `rsync -a`, `tar -p`), or `verify` reports the lost locks. A recorded date cannot be judged
 //! here: whether it is the right one only the verifier knows.
@@ -25,6 +25,8 @@
 //! must know hard links.
 
 mod error;
+mod flush;
+mod hold;
 mod lock;
 mod staging;
 mod sync;

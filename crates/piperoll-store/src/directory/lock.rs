@@ -1,12 +1,10 @@
-//! The recorded lock: mode bits, modification time and the hold marker.
+//! The recorded retention: mode bits and modification time.
 
 use std::fs::{File, FileTimes, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::key::HOLD_PREFIX;
 use crate::port::{LockMode, LockStatus};
 
 /// Mode of a created object, less the umask.
@@ -51,10 +49,4 @@ pub(super) fn record_date(file: &File, retain_until: Option<u64>) -> io::Result<
     Err(unsupported(format!(
         "the file system cannot record {micros} µs as a file time, it keeps {recorded} µs"
     )))
-}
-
-/// Returns the path of the hold marker that belongs to an object's path.
-pub(super) fn hold_path(object: &Path) -> PathBuf {
-    let name = object.file_name().and_then(|name| name.to_str()).expect("an object key ends in a segment");
-    object.with_file_name(format!("{HOLD_PREFIX}{name}"))
 }

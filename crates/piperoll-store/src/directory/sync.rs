@@ -1,7 +1,7 @@
 //! The operations of a directory store as plain blocking functions.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -11,7 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::error::{denied, from_flush, from_read, from_write};
-use super::lock::{hold_path, is_created, read_lock, record_date};
+use super::flush::{Flushes, flush_dir};
+use super::hold::{hold_path, link_held, place_hold, release_hold};
+use super::lock::{is_created, read_lock, record_date};
 use super::staging::{Staging, create_dir_if_missing};
 use super::walk::list;
 use crate::error::StoreError;
@@ -32,11 +34,18 @@ pub(super) struct Root {
     /// Shared by plain creates, exclusive for what looks at an object before changing it. It orders the threads of
     /// this process; the engine's commit protocol orders processes.
     names: RwLock<()>,
+    flushes: Flushes,
 }
 
 impl Root {
     pub(super) fn new(path: &Path, staging: Option<Staging>) -> Self {
-        Self { path: path.to_owned(), staging, known_dirs: Mutex::default(), names: RwLock::default() }
+        Self {
+            path: path.to_owned(),
+            staging,
+            known_dirs: Mutex::default(),
+            names: RwLock::default(),
+            flushes: Flushes::default(),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -51,21 +60,21 @@ impl Root {
         let staged = staging.write_created(bytes, lock.retain_until).map_err(write_error)?;
         let linked = if lock.hold {
             let _exclusive = self.exclusive();
-            link_held(&path, || staged.link_to(&path))
+            self.link_into(dir, || link_held(&path, || staged.link_to(&path)))
         } else {
             let _shared = self.names.read().unwrap_or_else(PoisonError::into_inner);
             self.link_into(dir, || staged.link_to(&path))
         };
         drop(staged);
         match linked {
-            Ok(()) => flush_dir(dir).map_err(|error| from_flush(key, error)),
+            Ok(()) => self.flush(key, dir),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if path.is_dir() {
                     return Err(denied(key, "expected no such directory, found one with objects"));
                 }
                 // The winner may not have flushed its name yet, and the caller may find that the object
                 // is its own: what it then relies on must be durable.
-                flush_dir(dir).map_err(|error| from_flush(key, error))?;
+                self.flush(key, dir)?;
                 Err(StoreError::already_exists(key))
             }
             Err(error) => Err(write_error(error)),
@@ -74,6 +83,7 @@ impl Root {
 
     pub(super) fn read(&self, key: &ObjectKey) -> Result<Bytes, StoreError> {
         let read = || {
+            self.flushes.repeat_failed()?;
             let mut file = File::open(self.object_path(key))?;
             let size = file.metadata()?.len();
             let mut bytes = Vec::with_capacity(usize::try_from(size).map_err(io::Error::other)?);
@@ -85,6 +95,7 @@ impl Root {
 
     pub(super) fn read_range(&self, key: &ObjectKey, range: &Range<u64>) -> Result<Bytes, StoreError> {
         let read_error = |error| from_read(key.as_str(), error);
+        self.flushes.repeat_failed().map_err(read_error)?;
         let file = File::open(self.object_path(key)).map_err(read_error)?;
         let metadata = file.metadata().map_err(read_error)?;
         if metadata.is_dir() {
@@ -106,7 +117,8 @@ impl Root {
         after: Option<&ObjectKey>,
         limit: usize,
     ) -> Result<Vec<ObjectMeta>, StoreError> {
-        list(&self.path, prefix, after, limit).map_err(|error| from_read(prefix, error))
+        let listed = self.flushes.repeat_failed().and_then(|()| list(&self.path, prefix, after, limit));
+        listed.map_err(|error| from_read(prefix, error))
     }
 
     pub(super) fn extend_retention(&self, key: &ObjectKey, until: u64) -> Result<(), StoreError> {
@@ -135,7 +147,7 @@ impl Root {
         self.require_created(key, &path)?;
         let changed = if hold { place_hold(&path).map(|_| ()) } else { release_hold(&path) };
         changed.map_err(|error| from_write(key.as_str(), error))?;
-        flush_dir(parent(&path)).map_err(|error| from_flush(key, error))
+        self.flush(key, parent(&path))
     }
 
     pub(super) fn delete(&self, key: &ObjectKey, now_micros: u64) -> Result<(), StoreError> {
@@ -147,7 +159,7 @@ impl Root {
             return Err(StoreError::retained(key, lock.retain_until));
         }
         fs::remove_file(&path).map_err(|error| from_write(key.as_str(), error))?;
-        flush_dir(parent(&path)).map_err(|error| from_flush(key, error))
+        self.flush(key, parent(&path))
     }
 
     pub(super) fn put_derived(&self, key: &ObjectKey, bytes: &[u8]) -> Result<(), StoreError> {
@@ -181,11 +193,16 @@ impl Root {
         self.staging.as_ref().ok_or_else(|| denied(key, "the store was opened for reading only"))
     }
 
+    fn flush(&self, key: &ObjectKey, dir: &Path) -> Result<(), StoreError> {
+        self.flushes.flush(dir).map_err(|error| from_flush(key, error))
+    }
+
     fn exclusive(&self) -> RwLockWriteGuard<'_, ()> {
         self.names.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn head_at(&self, key: &ObjectKey, path: &Path) -> io::Result<ObjectMeta> {
+        self.flushes.repeat_failed()?;
         let metadata = fs::symlink_metadata(path)?;
         if metadata.is_dir() {
             return Err(ErrorKind::IsADirectory.into());
@@ -267,40 +284,6 @@ pub(super) fn create_root(root: &Path) -> io::Result<()> {
         Some(dir) => flush_dir(dir),
         None => Ok(()),
     }
-}
-
-/// Names a held object: the marker comes first, so that the object is never there without its hold.
-fn link_held(path: &Path, link: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    if fs::exists(path)? {
-        return Err(ErrorKind::AlreadyExists.into());
-    }
-    let is_new = place_hold(path)?;
-    let linked = link();
-    if linked.is_err() && is_new {
-        release_hold(path)?;
-    }
-    linked
-}
-
-/// Writes the hold marker and tells whether it is new. The caller flushes the directory.
-fn place_hold(path: &Path) -> io::Result<bool> {
-    match OpenOptions::new().write(true).create_new(true).open(hold_path(path)) {
-        Ok(marker) => marker.sync_all().map(|()| true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Removes the hold marker if there is one. The caller flushes the directory.
-fn release_hold(path: &Path) -> io::Result<()> {
-    match fs::remove_file(hold_path(path)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-fn flush_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 fn parent(path: &Path) -> &Path {

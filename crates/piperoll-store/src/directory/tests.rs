@@ -212,6 +212,25 @@ async fn foreign_names_are_passed_over_and_links_have_no_lock() {
     assert_eq!(found, [("a/b", LockMode::Recorded), ("a/link", LockMode::None)]);
 }
 
+/// Goal: what is perhaps not durable is not read back. Method: a directory whose flush fails because a
+/// file stands in its way, and later succeeds.
+#[test]
+fn nothing_is_read_before_a_failed_flush_has_succeeded() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let flushes = flush::Flushes::default();
+    flushes.repeat_failed().expect("nothing has failed");
+    fs::write(dir.path().join("a"), "").expect("a file");
+    assert!(flushes.flush(&dir.path().join("a/b")).is_err());
+    assert!(flushes.flush(&dir.path().join("gone")).is_err());
+    for _ in 0..2 {
+        assert!(flushes.repeat_failed().is_err());
+    }
+    fs::remove_file(dir.path().join("a")).expect("the owner may");
+    fs::create_dir_all(dir.path().join("a/b")).expect("a directory");
+    flushes.repeat_failed().expect("it can be flushed now");
+    flushes.repeat_failed().expect("and is forgotten");
+}
+
 /// Goal: pages of a directory that is larger than what a walk holds. Method: names are written directly.
 #[tokio::test]
 async fn large_directories_are_listed_in_pages() {
