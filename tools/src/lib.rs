@@ -1,0 +1,8 @@
+//! Tasks of the project, run with `cargo xt <task>`, and the generator of the demo traffic.
+
+pub mod ci;
+pub mod corpus;
+mod repository;
+pub mod test;
+pub mod tidy;
+pub mod traffic;

@@ -1,0 +1,180 @@
+//! `cargo xt test`: every check and every test, in order of cost.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::Result;
+
+use crate::repository::{cargo, root, say};
+use crate::{corpus, tidy};
+
+/// What one step of the run does.
+enum Work {
+    /// Runs cargo with these arguments; the component must be installed, else the step is skipped.
+    Cargo { arguments: &'static [&'static str], component: Option<&'static str> },
+    /// Calls a function that gives one line per problem.
+    Own(fn() -> Vec<String>),
+    /// Runs all tests and counts them.
+    Tests,
+}
+
+struct Step {
+    name: &'static str,
+    work: Work,
+}
+
+/// The steps, cheapest first. A new check is one line here.
+const STEPS: [Step; 5] = [
+    Step {
+        name: "format",
+        work: Work::Cargo { arguments: &["fmt", "--all", "--check"], component: Some("fmt") },
+    },
+    Step { name: "tidy", work: Work::Own(tidy_lines) },
+    Step { name: "corpus", work: Work::Own(corpus_lines) },
+    Step {
+        name: "clippy",
+        work: Work::Cargo {
+            arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            component: Some("clippy"),
+        },
+    },
+    Step { name: "tests", work: Work::Tests },
+];
+
+/// Tests that ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs the task: all steps, also after a failure, then `N passed, N failed`.
+///
+/// # Errors
+///
+/// Fails when cargo cannot be started.
+pub fn run() -> Result<ExitCode> {
+    let mut count = Count::default();
+    let mut broken = Vec::new();
+    for Step { name, work } in &STEPS {
+        say(&format!("== {name}"));
+        let started = now();
+        let good = match work {
+            Work::Cargo { arguments, component } => run_cargo(arguments, *component)?,
+            Work::Own(check) => report(&check()),
+            Work::Tests => run_tests(&mut count)?,
+        };
+        let verdict = if good { "ok" } else { "FAILED" };
+        say(&format!("== {name}: {verdict} ({:.1} s)", started.elapsed().as_secs_f64()));
+        if !good {
+            broken.push(*name);
+        }
+    }
+    if !broken.is_empty() {
+        say(&format!("failed steps: {}", broken.join(", ")));
+    }
+    say(&format!("{} passed, {} failed", count.passed, count.failed));
+    Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the task runner shows how long each step took")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+fn report(problems: &[String]) -> bool {
+    for problem in problems {
+        say(problem);
+    }
+    problems.is_empty()
+}
+
+fn tidy_lines() -> Vec<String> {
+    tidy::tidy().iter().map(ToString::to_string).collect()
+}
+
+fn corpus_lines() -> Vec<String> {
+    corpus::check(&root())
+}
+
+/// Runs cargo; a missing component is said and passes.
+fn run_cargo(arguments: &[&str], component: Option<&str>) -> Result<bool> {
+    if let Some(component) = component
+        && !installed(component)
+    {
+        say(&format!("cargo {component} is not installed, skipped (rustup component add {component})"));
+        return Ok(true);
+    }
+    Ok(cargo(arguments).status()?.success())
+}
+
+fn installed(subcommand: &str) -> bool {
+    succeeds(cargo(&[subcommand, "--version"]))
+}
+
+fn succeeds(mut command: Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Runs all tests with cargo-nextest where it is installed, and doc tests with cargo itself.
+fn run_tests(count: &mut Count) -> Result<bool> {
+    if !installed("nextest") {
+        say("cargo nextest is not installed, using cargo test");
+        return counted(&["test", "--workspace", "--no-fail-fast"], count);
+    }
+    let tests = counted(&["nextest", "run", "--workspace", "--no-fail-fast"], count)?;
+    let documents = counted(&["test", "--workspace", "--doc", "--no-fail-fast"], count)?;
+    Ok(tests && documents)
+}
+
+/// Runs cargo, shows its output as it comes and adds up the summaries of the test runners.
+fn counted(arguments: &[&str], count: &mut Count) -> Result<bool> {
+    use std::io::{BufRead, BufReader};
+    // The summaries stand in stdout (cargo test) or stderr (nextest): both go through one pipe.
+    let (reader, writer) = std::io::pipe()?;
+    let mut command = cargo(arguments);
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn()?;
+    // The command holds the writing ends; without this the reader never sees the end.
+    drop(command);
+    for line in BufReader::new(reader).lines() {
+        let line = line?;
+        say(&line);
+        add_summary(&line, count);
+    }
+    Ok(child.wait()?.success())
+}
+
+/// Reads `test result: ok. 3 passed; 1 failed; …` and
+/// `Summary [ 1.2s] 4 tests run: 3 passed (1 slow), 1 failed, 0 skipped`.
+fn add_summary(line: &str, count: &mut Count) {
+    if !line.starts_with("test result:") && !line.trim_start().starts_with("Summary [") {
+        return;
+    }
+    let words: Vec<&str> = line.split_whitespace().collect();
+    for pair in words.windows(2) {
+        let Ok(number) = pair[0].parse::<u64>() else { continue };
+        match pair[1].trim_end_matches([',', ';']) {
+            "passed" => count.passed += number,
+            "failed" => count.failed += number,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, add_summary};
+
+    #[test]
+    fn summaries_of_both_runners_are_added_up() {
+        let mut count = Count::default();
+        for line in [
+            "test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.9s",
+            "     Summary [   0.127s] 14 tests run: 13 passed (2 slow), 1 failed, 0 skipped",
+            "test a_test_with_5 passed in its name",
+        ] {
+            add_summary(line, &mut count);
+        }
+        assert_eq!(count, Count { passed: 23, failed: 3 });
+    }
+}
