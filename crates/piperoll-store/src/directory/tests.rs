@@ -294,7 +294,7 @@ async fn inside_tiny_file_system() {
     assert_eq!(store.list("", None, 10).await.expect("a listing").len(), 1);
 
     let remounted =
-        Command::new("mount").args(["-o", "remount,ro"]).arg(&dir).status().expect("mount is there");
+        Command::new("mount").args(["-o", "remount,ro,bind"]).arg(&dir).status().expect("mount is there");
     assert!(remounted.success());
     let created = store.create(&key("l/new"), text("x"), &Lock::NONE).await;
     assert!(matches!(created, Err(StoreError::Denied { .. })), "{created:?}");
