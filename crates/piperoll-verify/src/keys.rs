@@ -1,0 +1,220 @@
+//! Where the keys of payloads come from.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use lru::LruCache;
+use piperoll_format::{
+    Bucket, Kek, KeyBinding, KeyId, KeyObject, LedgerId, ObjectName, Segment, SegmentNo, SubjectKey,
+};
+use piperoll_store::{ObjectKey, WormStore};
+use tokio::sync::Mutex;
+
+use crate::error::{Damage, ReadError};
+use crate::reader;
+
+/// Keys kept in memory; about 150 bytes each.
+const KEYS_MAX: usize = 200_000;
+
+/// Objects asked for in one listing.
+const PAGE: usize = 1_000;
+
+/// Key objects read at the same time.
+const PARALLEL_READS: usize = 16;
+
+/// A key that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyRequest {
+    /// Its name, from the core.
+    pub id: KeyId,
+    /// The segment of the event: the key is in this segment's key object or an earlier one's.
+    pub segment: SegmentNo,
+}
+
+/// Gives the keys of subjects in a bucket.
+#[async_trait]
+pub trait KeySource: Send + Sync + fmt::Debug {
+    /// Returns a key for each request, in their order; `None` where there is none (any more).
+    ///
+    /// # Errors
+    /// [`ReadError`] when keys could not be read; a key that is not there is no error.
+    async fn keys(
+        &self,
+        bucket: &Bucket,
+        requests: &[KeyRequest],
+    ) -> Result<Vec<Option<SubjectKey>>, ReadError>;
+
+    /// Forgets every key of a bucket: after its disposal or an erasure in it.
+    async fn forget_bucket(&self, bucket: &Bucket);
+}
+
+/// No keys at all: for whoever verifies without being allowed to read.
+#[derive(Clone, Copy, Debug)]
+pub struct NoKeys;
+
+#[async_trait]
+impl KeySource for NoKeys {
+    async fn keys(&self, _: &Bucket, requests: &[KeyRequest]) -> Result<Vec<Option<SubjectKey>>, ReadError> {
+        Ok(vec![None; requests.len()])
+    }
+
+    async fn forget_bucket(&self, _: &Bucket) {}
+}
+
+/// Keys from the ledger's own key objects, unwrapped with its key-encryption key.
+///
+/// Reads each key object once and keeps the keys of the buckets used last.
+pub struct StoreKeys {
+    store: Arc<dyn WormStore>,
+    ledger: LedgerId,
+    kek: Kek,
+    buckets: Mutex<LruCache<Bucket, BucketKeys>>,
+}
+
+/// The keys of one bucket, as far as its key objects were read.
+#[derive(Default)]
+struct BucketKeys {
+    /// The last key object read; the next listing starts behind it.
+    after: Option<ObjectKey>,
+    /// More than one only where two commits named one key, as after a crash.
+    keys: HashMap<KeyId, Vec<Known>>,
+}
+
+struct Known {
+    segment: SegmentNo,
+    object: ObjectName,
+    key: SubjectKey,
+}
+
+impl fmt::Debug for StoreKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreKeys").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+impl StoreKeys {
+    /// Reads keys of `ledger` from `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn WormStore>, ledger: LedgerId, kek: Kek) -> Self {
+        Self { store, ledger, kek, buckets: Mutex::new(LruCache::unbounded()) }
+    }
+
+    /// Reads the key objects of a bucket that were not read before.
+    async fn load(&self, bucket: &Bucket, keys: &mut BucketKeys) -> Result<(), ReadError> {
+        let ledger = self.ledger;
+        let prefix = format!("{ledger}/keys/{bucket}/");
+        loop {
+            let page = self.store.list(&prefix, keys.after.as_ref(), PAGE).await.map_err(ReadError::store)?;
+            let is_last = page.len() < PAGE;
+            let reads: Vec<_> = page.into_iter().map(|meta| self.read(meta.key)).collect();
+            let mut objects = stream::iter(reads).buffered(PARALLEL_READS);
+            while let Some((at, found)) = objects.try_next().await? {
+                if let Some((name, object)) = found {
+                    self.add(bucket, keys, &name, &object).await?;
+                }
+                keys.after = Some(at);
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads one key object. What is not one is skipped here and reported by the verifier.
+    async fn read(&self, at: ObjectKey) -> Result<(ObjectKey, Option<(ObjectName, KeyObject)>), ReadError> {
+        let text = at.as_str().split_once('/').map_or("", |(_, name)| name);
+        let Ok(name) = ObjectName::parse(text) else { return Ok((at, None)) };
+        let bytes = match self.store.get(&at).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok((at, None)),
+            Err(error) => return Err(ReadError::store(error)),
+        };
+        let object = KeyObject::decode(&bytes).map_err(|error| ReadError::damaged(&name, None, error))?;
+        if object.kek != self.kek.id() {
+            let (expected, found) =
+                (format!("keys under {}", self.kek.id()), format!("under {}", object.kek));
+            return Err(ReadError::damaged(&name, None, Damage::Place { expected, found }));
+        }
+        Ok((at, Some((name, object))))
+    }
+
+    async fn add(
+        &self,
+        bucket: &Bucket,
+        keys: &mut BucketKeys,
+        name: &ObjectName,
+        object: &KeyObject,
+    ) -> Result<(), ReadError> {
+        let ObjectName::Keys { segment, .. } = name else { return Ok(()) };
+        for (id, wrapped) in &object.keys {
+            let binding = KeyBinding { ledger: self.ledger, bucket, key: *id };
+            let key =
+                self.kek.unwrap(wrapped, &binding).map_err(|error| ReadError::damaged(name, None, error))?;
+            let known = keys.keys.entry(*id).or_insert_with(|| Vec::with_capacity(1));
+            if !known.is_empty() {
+                // A commit that lost its race leaves a key object that no segment names, with keys of its own.
+                if !self.is_named(name).await? {
+                    continue;
+                }
+                let mut named = Vec::with_capacity(known.len() + 1);
+                for older in known.drain(..) {
+                    if self.is_named(&older.object).await? {
+                        named.push(older);
+                    }
+                }
+                *known = named;
+            }
+            known.push(Known { segment: *segment, object: name.clone(), key });
+        }
+        Ok(())
+    }
+
+    /// Tells whether the segment in an object's name names the object.
+    async fn is_named(&self, name: &ObjectName) -> Result<bool, ReadError> {
+        let ObjectName::Keys { segment, .. } = name else { return Ok(false) };
+        let bytes = match self.store.get(&reader::key(self.ledger, &ObjectName::Segment(*segment))).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(ReadError::store(error)),
+        };
+        let decoded = Segment::decode(&bytes)
+            .map_err(|error| ReadError::damaged(ObjectName::Segment(*segment), None, error))?;
+        Ok(decoded.objects.iter().any(|entry| entry.name(*segment) == *name))
+    }
+}
+
+#[async_trait]
+impl KeySource for StoreKeys {
+    async fn keys(
+        &self,
+        bucket: &Bucket,
+        requests: &[KeyRequest],
+    ) -> Result<Vec<Option<SubjectKey>>, ReadError> {
+        let mut buckets = self.buckets.lock().await;
+        let keys = buckets.get_or_insert_mut(bucket.clone(), BucketKeys::default);
+        if !requests.iter().all(|request| keys.find(*request).is_some()) {
+            self.load(bucket, keys).await?;
+        }
+        let found = requests.iter().map(|request| keys.find(*request).cloned()).collect();
+        let mut kept: usize = buckets.iter().map(|(_, keys)| keys.keys.len()).sum();
+        while kept > KEYS_MAX && buckets.len() > 1 {
+            kept -= buckets.pop_lru().map_or(kept, |(_, keys)| keys.keys.len());
+        }
+        Ok(found)
+    }
+
+    async fn forget_bucket(&self, bucket: &Bucket) {
+        self.buckets.lock().await.pop(bucket);
+    }
+}
+
+impl BucketKeys {
+    /// Returns the newest key of that name that the event's commit could know.
+    fn find(&self, request: KeyRequest) -> Option<&SubjectKey> {
+        let known = self.keys.get(&request.id)?;
+        known.iter().rev().find(|known| known.segment <= request.segment).map(|known| &known.key)
+    }
+}

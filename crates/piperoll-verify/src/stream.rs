@@ -1,0 +1,193 @@
+//! Reading of whole ranges: for followers, exports and rebuilds.
+//!
+//! Segments are read ahead; their events are cut into units, each unit reads its stretch of every pack at once and
+//! is opened on a computing thread. The stages run at the same time and their results come in order.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use piperoll_format::{KeyId, LedgerId, ObjectEntry, ObjectName, SegmentNo, Seq, SubjectKey};
+
+use crate::error::ReadError;
+use crate::keys::KeyRequest;
+use crate::payload::{Opened, ReadEvent, open, place};
+use crate::pool::{compute, with_codec};
+use crate::reader::LedgerReader;
+use crate::segment::{SegmentData, StoredEvent};
+
+/// Segments that are read ahead; with their events the largest take about 12 MB each.
+const SEGMENTS_AHEAD: usize = 3;
+
+/// Units that are read and opened at the same time.
+const UNITS_AHEAD: usize = 8;
+
+/// Most events of a unit.
+const UNIT_EVENTS_MAX: usize = 1_024;
+
+/// Bytes, stored and opened, after which a unit ends; a single larger payload is a unit of its own.
+const UNIT_BYTES_MAX: u64 = 3 * 1024 * 1024;
+
+impl LedgerReader {
+    /// Reads the events `from..to` that exist now, in order, in batches that fit memory. A payload that cannot be
+    /// read is part of its event; the stream ends after an error.
+    ///
+    /// At most about 64 MB are in flight.
+    pub fn stream(
+        &self,
+        from: Seq,
+        to: Seq,
+    ) -> impl Stream<Item = Result<Vec<ReadEvent>, ReadError>> + Send + 'static {
+        let (segments, opener) = (self.clone(), self.clone());
+        stream::once(self.clone().numbers(from, to))
+            .map_ok(|numbers| stream::iter(numbers.map(Ok::<_, ReadError>)))
+            .try_flatten()
+            .map_ok(move |number| units(segments.clone(), SegmentNo(number), from..to))
+            .try_buffered(SEGMENTS_AHEAD)
+            .map_ok(|units| stream::iter(units.into_iter().map(Ok::<_, ReadError>)))
+            .try_flatten()
+            .map_ok(move |unit| open_unit(opener.clone(), unit))
+            .try_buffered(UNITS_AHEAD)
+    }
+
+    /// Returns the numbers of the segments that hold `from..to`.
+    async fn numbers(self, from: Seq, to: Seq) -> Result<Range<u64>, ReadError> {
+        if to.0 > self.size() {
+            self.refresh().await?;
+        }
+        let to = Seq(to.0.min(self.size()));
+        if from >= to {
+            return Ok(0..0);
+        }
+        Ok(self.locate(from).await?.0..self.locate(Seq(to.0 - 1)).await?.0 + 1)
+    }
+}
+
+/// Decodes the events of a segment that are in `range`, and cuts them into units.
+async fn units(
+    reader: LedgerReader,
+    number: SegmentNo,
+    range: Range<Seq>,
+) -> Result<Vec<Vec<StoredEvent>>, ReadError> {
+    let segment = reader.segment_in_passing(number).await?;
+    compute(move || cut(&segment, range)).await
+}
+
+fn cut(segment: &SegmentData, range: Range<Seq>) -> Result<Vec<Vec<StoredEvent>>, ReadError> {
+    let (from, to) = (segment.first_seq().max(range.start), segment.end_seq().min(range.end));
+    let (mut units, mut unit, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
+    for seq in from.0..to.0 {
+        let event = segment.event(Seq(seq))?;
+        let weight = event.core.payload.length.saturating_add(event.core.payload.stored);
+        bytes = bytes.saturating_add(weight);
+        if unit.len() == UNIT_EVENTS_MAX || (bytes > UNIT_BYTES_MAX && !unit.is_empty()) {
+            units.push(std::mem::take(&mut unit));
+            bytes = weight;
+        }
+        unit.push(event);
+    }
+    units.push(unit);
+    Ok(units)
+}
+
+/// A unit's stretch of one pack, with the keys of the payloads in it.
+struct Stretch {
+    name: ObjectName,
+    start: u64,
+    bytes: Result<Bytes, ReadError>,
+    keys: HashMap<KeyId, SubjectKey>,
+}
+
+/// What an event needs of the unit's packs: which stretch and which bytes of it, counted in the pack.
+type Need = Result<(usize, Range<u64>), ReadError>;
+
+async fn open_unit(reader: LedgerReader, unit: Vec<StoredEvent>) -> Result<Vec<ReadEvent>, ReadError> {
+    let (packs, needs) = plan(&unit);
+    let reads: Vec<_> =
+        packs.into_iter().map(|(pack, range, ids)| read_stretch(reader.clone(), pack, range, ids)).collect();
+    let stretches: Vec<Stretch> = stream::iter(reads).buffered(UNITS_AHEAD).try_collect().await?;
+    let ledger = reader.ledger();
+    Ok(compute(move || {
+        let opened = unit.into_iter().zip(needs);
+        opened
+            .map(|(event, need)| {
+                let payload = need.and_then(|need| open_in(ledger, &event, &stretches, need));
+                ReadEvent { event, payload }
+            })
+            .collect()
+    })
+    .await)
+}
+
+type Pack = (Arc<ObjectEntry>, SegmentNo, Seq);
+
+/// Finds the packs of a unit, the bytes needed of each and the keys.
+fn plan(unit: &[StoredEvent]) -> (Vec<(Pack, Range<u64>, Vec<KeyId>)>, Vec<Need>) {
+    let mut packs: Vec<(Pack, Range<u64>, Vec<KeyId>)> = Vec::new();
+    let mut find = |event: &StoredEvent| {
+        let (_, range) = place(event)?;
+        let entry = event.pack.as_ref().expect("a payload with a place has a pack");
+        let position = packs.iter().position(|((known, ..), ..)| Arc::ptr_eq(known, entry));
+        let position = position.unwrap_or_else(|| {
+            packs.push(((entry.clone(), event.segment, event.seq()), range.clone(), Vec::new()));
+            packs.len() - 1
+        });
+        let (_, all, ids) = &mut packs[position];
+        *all = all.start.min(range.start)..all.end.max(range.end);
+        ids.extend(event.core.payload.key);
+        Ok((position, range))
+    };
+    let needs = unit.iter().map(&mut find).collect();
+    (packs, needs)
+}
+
+async fn read_stretch(
+    reader: LedgerReader,
+    (pack, segment, seq): Pack,
+    range: Range<u64>,
+    mut ids: Vec<KeyId>,
+) -> Result<Stretch, ReadError> {
+    let name = pack.name(segment);
+    ids.sort_unstable();
+    ids.dedup();
+    let start = range.start;
+    let bytes = match reader.pack_range(&name, &pack, range, seq).await {
+        Err(ReadError::Store(error)) => return Err(ReadError::Store(error)),
+        other => other,
+    };
+    let mut keys = HashMap::new();
+    if bytes.is_ok() && !ids.is_empty() {
+        let requests: Vec<KeyRequest> = ids.iter().map(|id| KeyRequest { id: *id, segment }).collect();
+        let found = reader.keys().keys(&pack.bucket, &requests).await?;
+        keys.extend(ids.into_iter().zip(found).filter_map(|(id, key)| Some((id, key?))));
+    }
+    Ok(Stretch { name, start, bytes, keys })
+}
+
+fn open_in(
+    ledger: LedgerId,
+    event: &StoredEvent,
+    stretches: &[Stretch],
+    (stretch, range): (usize, Range<u64>),
+) -> Result<Opened, ReadError> {
+    let stretch = &stretches[stretch];
+    let bytes = stretch.bytes.as_ref().map_err(|error| for_event(error, event.seq()))?;
+    let key = match event.core.payload.key {
+        None => None,
+        Some(id) => Some(stretch.keys.get(&id).ok_or(ReadError::NoKey { seq: event.seq() })?),
+    };
+    let position = |at: u64| usize::try_from(at - stretch.start).expect("the stretch is in memory");
+    let stored = &bytes[position(range.start)..position(range.end)];
+    with_codec(|codec| open(codec, ledger, event, &stretch.name, stored, key))
+}
+
+/// Says for this event what is wrong with its pack.
+fn for_event(error: &ReadError, seq: Seq) -> ReadError {
+    match error.clone() {
+        ReadError::Disposed { object, .. } => ReadError::Disposed { seq, object },
+        ReadError::Damaged { object, source, .. } => ReadError::Damaged { object, seq: Some(seq), source },
+        other => other,
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests over whole ledgers; what is small is tested beside its code.
+
+#![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
+
+mod reading;
