@@ -1,1 +1,32 @@
-//! piperoll-engine.
+//! The only writer of a ledger: submit, commit, recover, dispose.
+//!
+//! Submissions wait in a bounded pool, one commit at a time takes them, and a receipt goes out when the segment
+//! exists. The engine reads no HTTP and no JSON and knows nothing about search; what can be computed again from the
+//! store is derived state and never decides whether an event is committed.
+
+mod batch;
+mod commit;
+mod components;
+mod create;
+mod dispose;
+mod engine;
+mod error;
+mod keyring;
+mod ledger;
+mod pool;
+mod publish;
+mod read;
+mod receipt;
+mod recover;
+mod repeat;
+mod state;
+mod writer;
+
+pub use components::{Components, Entropy, Settings, SystemEntropy, WriterKeys};
+pub use create::{NewLedger, create_ledger};
+pub use dispose::Disposed;
+pub use engine::Engine;
+pub use error::{Cause, EngineError};
+pub use ledger::Head;
+pub use receipt::Receipt;
+pub use state::InventoryObject;

@@ -161,7 +161,8 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self) -> Result<&'a str, DecodeError> {
         let at = self.at;
         let length = self.head(TEXT, "a text string")?;
-        std::str::from_utf8(self.take(length)?).map_err(|_| DecodeError::Profile { at, expected: "UTF-8 text" })
+        std::str::from_utf8(self.take(length)?)
+            .map_err(|_| DecodeError::Profile { at, expected: "UTF-8 text" })
     }
 
     /// Opens an array and returns how many values follow, at most as many as bytes are left.
@@ -214,7 +215,10 @@ impl<'a> Reader<'a> {
             27 => (8, 0x1_0000_0000),
             _ => return Err(DecodeError::Profile { at, expected: "a definite length" }),
         };
-        let digits = self.bytes.get(self.at..self.at + width).ok_or(DecodeError::Truncated { at: self.bytes.len() })?;
+        let digits = self
+            .bytes
+            .get(self.at..self.at + width)
+            .ok_or(DecodeError::Truncated { at: self.bytes.len() })?;
         self.at += width;
         let value = digits.iter().fold(0, |value, digit| value << 8 | u64::from(*digit));
         if value < least {
@@ -295,8 +299,16 @@ mod tests {
             assert_eq!(reader.uint(), Ok(value));
             assert_eq!(reader.finish(), Ok(()));
         }
-        for long in [&[0x18, 23][..], &[0x19, 0, 255], &[0x1a, 0, 0, 255, 255], &[0x1b, 0, 0, 0, 0, 255, 255, 255, 255]] {
-            assert!(matches!(Reader::new(long).uint(), Err(DecodeError::Profile { expected: "the shortest form", .. })));
+        for long in [
+            &[0x18, 23][..],
+            &[0x19, 0, 255],
+            &[0x1a, 0, 0, 255, 255],
+            &[0x1b, 0, 0, 0, 0, 255, 255, 255, 255],
+        ] {
+            assert!(matches!(
+                Reader::new(long).uint(),
+                Err(DecodeError::Profile { expected: "the shortest form", .. })
+            ));
         }
     }
 
@@ -315,7 +327,10 @@ mod tests {
     fn lengths_that_lie_are_refused_before_anything_is_allocated() {
         let huge = [0x9b, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         assert!(matches!(Reader::new(&huge).array(), Err(DecodeError::Truncated { .. })));
-        assert!(matches!(Reader::new(&[0x5f]).bytes(), Err(DecodeError::Profile { expected: "a definite length", .. })));
+        assert!(matches!(
+            Reader::new(&[0x5f]).bytes(),
+            Err(DecodeError::Profile { expected: "a definite length", .. })
+        ));
     }
 
     #[test]
@@ -330,7 +345,9 @@ mod tests {
             reader.finish()
         };
         assert_eq!(read(&[0xa2, 1, 0, 2, 0]), Ok(()));
-        for bad in [&[0xa2, 2, 0, 1, 0][..], &[0xa2, 1, 0, 1, 0], &[0xa3, 1, 0, 2, 0, 3, 0], &[0xa2, 1, 0, 2, 0, 0]] {
+        for bad in
+            [&[0xa2, 2, 0, 1, 0][..], &[0xa2, 1, 0, 1, 0], &[0xa3, 1, 0, 2, 0, 3, 0], &[0xa2, 1, 0, 2, 0, 0]]
+        {
             assert!(read(bad).is_err(), "{bad:02x?}");
         }
     }

@@ -148,6 +148,9 @@ impl PayloadRef {
             },
         };
         map.end()?;
+        if payload.offset.checked_add(payload.stored).is_none() {
+            return Err(DecodeError::Range { what: "payload", expected: "an end below 2^64" });
+        }
         Ok(payload)
     }
 }

@@ -10,7 +10,7 @@
 //! | 6 | created at, microseconds |
 //! | 7 | KEK id |
 //! | 8 | policy files at creation: array of text, in the order of their ids |
-//! | 9 | dictionaries: array of [number, digest] |
+//! | 9 | dictionaries: array of [number, digest], ascending by number |
 //! | 10 | retain-until of this object and of the dictionaries |
 
 use crate::cbor::{Reader, Writer};
@@ -37,7 +37,7 @@ pub struct Genesis {
     pub kek: KekId,
     /// The policy files as they stood, whole.
     pub policies: Vec<String>,
-    /// Compression dictionaries by number.
+    /// Compression dictionaries, ascending by number.
     pub dictionaries: Vec<(u8, ObjectDigest)>,
     /// The lock of the genesis object and the dictionaries.
     pub retain_until: RetainUntil,
@@ -82,14 +82,17 @@ impl Genesis {
             policies: read_list(map.required(8, "policies (key 8)")?, |r| r.text().map(str::to_owned))?,
             dictionaries: read_list(map.required(9, "dictionaries (key 9)")?, |reader| {
                 expect_count(reader, 2)?;
-                let number = u8::try_from(reader.uint()?)
-                    .map_err(|_| DecodeError::Range { what: "dictionary number", expected: "1 to 255" })?;
-                Ok((number, ObjectDigest::from_slice(reader.bytes()?)?))
+                let number = u8::try_from(reader.uint()?).ok().filter(|number| *number > 0);
+                let out_of_range = DecodeError::Range { what: "dictionary number", expected: "1 to 255" };
+                Ok((number.ok_or(out_of_range)?, ObjectDigest::from_slice(reader.bytes()?)?))
             })?,
             retain_until: RetainUntil(Timestamp(map.required(10, "retain-until (key 10)")?.uint()?)),
         };
         map.end()?;
         reader.finish()?;
+        if genesis.dictionaries.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            return Err(DecodeError::Range { what: "dictionaries", expected: "ascending numbers" });
+        }
         Ok(genesis)
     }
 }

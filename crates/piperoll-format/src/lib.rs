@@ -21,18 +21,21 @@ mod segment;
 mod submission;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 pub use class::{Bucket, Class};
 pub use compress::{Codec, Dictionary, PAYLOAD_BYTES_MAX};
 pub use disposal::DisposalOrder;
 pub use error::DecodeError;
 pub use event::{
-    COSE_PROTECTED, CORE_BYTES_MAX, EventCore, FORMAT_VERSION, PayloadRef, chain_hash, signed_bytes,
+    CORE_BYTES_MAX, COSE_PROTECTED, EventCore, FORMAT_VERSION, PayloadRef, chain_hash, signed_bytes,
 };
+pub use genesis::Genesis;
 pub use id::{
     ChainHash, Commitment, DigestPrefix, KekId, KeyId, LedgerId, ObjectDigest, SegmentNo, Seq, SourceDigest,
     WriterKeyId,
 };
-pub use genesis::Genesis;
 pub use kind::Kind;
 pub use name::ObjectName;
 pub use pack::{KeyObject, PACK_MAGIC, PackBuilder, check_pack_layout};

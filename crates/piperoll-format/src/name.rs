@@ -38,7 +38,7 @@ pub enum ObjectName {
     },
     /// The newest checkpoint; derived.
     Checkpoint,
-    /// A full tile of the tree, by its C2SP path; derived.
+    /// A tile of the tree or an entry bundle, by its C2SP path; derived.
     Tile(String),
 }
 
@@ -64,11 +64,17 @@ impl ObjectName {
         let name = match text.split_once('/') {
             None if text == "genesis" => Self::Genesis,
             None if text == "checkpoint" => Self::Checkpoint,
-            Some(("log", rest)) => Self::Segment(rest.strip_suffix(".seg").and_then(number).ok_or(foreign.clone())?),
+            Some(("log", rest)) => {
+                Self::Segment(rest.strip_suffix(".seg").and_then(number).ok_or(foreign.clone())?)
+            }
             Some(("dictionaries", rest)) => Self::Dictionary {
-                number: rest.strip_suffix(".zdict").and_then(|n| n.parse().ok()).ok_or(foreign.clone())?,
+                number: rest
+                    .strip_suffix(".zdict")
+                    .and_then(|n| n.parse().ok())
+                    .filter(|n| *n > 0)
+                    .ok_or(foreign.clone())?,
             },
-            Some(("tile", _)) => Self::Tile(text.to_owned()),
+            Some(("tile", rest)) if is_tile(rest) => Self::Tile(text.to_owned()),
             Some(("payloads", rest)) => {
                 let (bucket, segment, digest) = bucketed(rest, ".pack").ok_or(foreign.clone())?;
                 Self::Pack { bucket, segment, digest }
@@ -99,7 +105,25 @@ impl fmt::Display for ObjectName {
 }
 
 fn number(digits: &str) -> Option<SegmentNo> {
-    digits.parse().ok().map(SegmentNo)
+    digits.parse().ok().map(SegmentNo).filter(|number| *number <= SegmentNo::MAX)
+}
+
+/// Whether `<level or "entries">/<number in groups of three digits>[.p/<width>]` is spelled as C2SP tlog-tiles says.
+fn is_tile(path: &str) -> bool {
+    let plain =
+        |digits: &str, most: u8| digits.parse().is_ok_and(|n: u8| n <= most && n.to_string() == digits);
+    let Some((level, rest)) = path.split_once('/') else { return false };
+    let (groups, width) =
+        rest.split_once(".p/").map_or((rest, None), |(groups, width)| (groups, Some(width)));
+    let (high, last) = groups.rsplit_once('/').map_or((None, groups), |(high, last)| (Some(high), last));
+    let three = |digits: &str| digits.len() == 3 && digits.bytes().all(|c| c.is_ascii_digit());
+    (level == "entries" || plain(level, 63))
+        && width.is_none_or(|width| width != "0" && plain(width, 255))
+        && three(last)
+        && high.is_none_or(|high| {
+            !high.starts_with("x000")
+                && high.split('/').all(|group| group.strip_prefix('x').is_some_and(three))
+        })
 }
 
 fn bucketed(rest: &str, suffix: &str) -> Option<(Bucket, SegmentNo, DigestPrefix)> {

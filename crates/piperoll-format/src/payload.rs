@@ -183,7 +183,8 @@ pub fn rebuild_body(skeleton: &Skeleton, rest: &[u8], items: &[Vec<&[u8]>]) -> R
         }
         pieces.extend(item.ranges.iter().zip(slices.iter().copied()));
     }
-    pieces.sort_by_key(|(range, _)| range.start);
+    // By the end as well, so that an empty range stands before the one that starts where it does.
+    pieces.sort_by_key(|(range, _)| (range.start, range.end));
     let mut body = Vec::new();
     let mut rest = rest;
     for (range, piece) in pieces {

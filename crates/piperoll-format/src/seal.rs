@@ -126,7 +126,12 @@ impl LinkSecret {
     #[must_use]
     pub fn key_id(&self, subject: &str, bucket: &Bucket, generation: u64) -> KeyId {
         let mut w = Writer::with_capacity(128);
-        w.array(5).text("key").text(bucket.class().as_str()).text(bucket.label()).text(subject).uint(generation);
+        w.array(5)
+            .text("key")
+            .text(bucket.class().as_str())
+            .text(bucket.label())
+            .text(subject)
+            .uint(generation);
         KeyId(self.digest(&w.into_bytes()))
     }
 

@@ -149,8 +149,14 @@ impl<'a> Segment<'a> {
     }
 
     fn check_counts(&self) -> Result<(), DecodeError> {
+        if self.number > SegmentNo::MAX {
+            return Err(DecodeError::Range { what: "segment number", expected: "at most twelve digits" });
+        }
         if self.cores.is_empty() || self.cores.len() > SEGMENT_EVENTS_MAX {
             return Err(DecodeError::Range { what: "cores", expected: "1 to 16384 events" });
+        }
+        if self.first_seq.0.checked_add(self.cores.len() as u64).is_none() {
+            return Err(DecodeError::Range { what: "first seq", expected: "room for every event" });
         }
         if self.signatures.len() != self.cores.len() * SIGNATURE_LEN {
             return Err(DecodeError::Length {

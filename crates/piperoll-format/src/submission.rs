@@ -1,7 +1,7 @@
 //! What a sender hands to the writer: an event before it has its `seq`.
 
 use crate::kind::Kind;
-use crate::payload::Payload;
+use crate::payload::{Payload, Provenance};
 
 /// Most events in one group; a larger delivery is archived whole, as one event.
 pub const GROUP_EVENTS_MAX: usize = 12_000;
@@ -23,6 +23,19 @@ pub struct SubmissionGroup {
     pub delivery: Option<Submission>,
     /// At least one.
     pub items: Vec<Submission>,
+}
+
+impl Submission {
+    /// An event of the archive itself, with a document of its own making as the only part.
+    #[must_use]
+    pub fn own(kind: Kind, media_type: &str, document: Vec<u8>) -> Self {
+        let provenance = Provenance {
+            source: "piperoll".to_owned(),
+            media_type: media_type.to_owned(),
+            ..Provenance::default()
+        };
+        Self { kind, payload: Payload { parts: vec![document], provenance, ..Payload::default() } }
+    }
 }
 
 impl SubmissionGroup {

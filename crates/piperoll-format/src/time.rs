@@ -21,7 +21,10 @@ impl Timestamp {
     /// Converts to chrono; a moment past its range (year 262142) becomes its greatest.
     #[must_use]
     pub fn to_utc(self) -> DateTime<Utc> {
-        i64::try_from(self.0).ok().and_then(DateTime::from_timestamp_micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        i64::try_from(self.0)
+            .ok()
+            .and_then(DateTime::from_timestamp_micros)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// Returns the moment `seconds` later, or the greatest one.

@@ -1,0 +1,103 @@
+//! Writing a commit (DESIGN.md section 5, steps 2 and 3), with what each answer of the store means.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use piperoll_format::ObjectName;
+use piperoll_store::{Lock, ObjectKey, StoreError};
+
+use crate::batch::{Batch, NewObject};
+use crate::ledger::LedgerStore;
+
+/// How a commit ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The segment is ours and durable.
+    Committed,
+    /// Another writer created the segment first: reload and sequence again.
+    Lost,
+    /// Nothing was committed and nothing will be: the batch can be tried again or given up.
+    Refused(StoreError),
+    /// The store does not say whether the segment exists: reload before the next commit.
+    Unknown(StoreError),
+}
+
+/// Tries of one write whose outcome stays open, with growing pauses between them: about ten seconds in all.
+const PAUSES_MS: [u64; 7] = [10, 50, 250, 1_000, 2_000, 3_000, 4_000];
+
+impl LedgerStore {
+    /// Writes the packs and key objects, then the segment.
+    pub(crate) async fn commit(&self, batch: &Batch) -> Outcome {
+        // A crash or failure here leaves unreferenced objects, never a hole.
+        if let Err(error) = try_join_all(batch.objects.iter().map(|object| self.put_object(batch, object))).await {
+            return Outcome::Refused(error);
+        }
+        // This line is the commit, and the writer lock: of two writers one creates the next number.
+        self.put_segment(batch).await
+    }
+
+    async fn put_object(&self, batch: &Batch, object: &NewObject) -> Result<(), StoreError> {
+        let key = self.key(&object.entry.name(batch.number));
+        let lock = Lock::until(object.entry.retain_until.0.0);
+        for pause in PAUSES_MS {
+            let Err(error) = self.store.create(&key, object.bytes.clone(), &lock).await else { return Ok(()) };
+            if !error.must_read_back() {
+                return Err(error);
+            }
+            // The name carries the digest, so whatever is there under it is ours, or damaged.
+            match self.read_back(&key, &object.bytes).await {
+                ReadBack::Equal => return Ok(()),
+                ReadBack::Other => return Err(error),
+                ReadBack::Absent | ReadBack::Unknown(_) => rest(pause).await,
+            }
+        }
+        self.store.create(&key, object.bytes.clone(), &lock).await
+    }
+
+    async fn put_segment(&self, batch: &Batch) -> Outcome {
+        let key = self.key(&ObjectName::Segment(batch.number));
+        let lock = Lock::until(batch.retain_until.0.0);
+        let mut last = None;
+        for pause in PAUSES_MS {
+            let Err(error) = self.store.create(&key, batch.segment.clone(), &lock).await else {
+                return Outcome::Committed;
+            };
+            if !error.must_read_back() {
+                // An earlier try of ours may still have been applied.
+                return if last.is_some() { Outcome::Unknown(error) } else { Outcome::Refused(error) };
+            }
+            match self.read_back(&key, &batch.segment).await {
+                ReadBack::Equal => return Outcome::Committed,
+                ReadBack::Other => return Outcome::Lost,
+                ReadBack::Absent => last = Some(error),
+                ReadBack::Unknown(error) => last = Some(error),
+            }
+            rest(pause).await;
+        }
+        Outcome::Unknown(last.unwrap_or_else(|| StoreError::Unavailable {
+            key: key.to_string(),
+            applied_unknown: true,
+            source: None,
+        }))
+    }
+
+    async fn read_back(&self, key: &ObjectKey, expected: &[u8]) -> ReadBack {
+        match self.store.get(key).await {
+            Ok(found) if found == expected => ReadBack::Equal,
+            Ok(_) => ReadBack::Other,
+            Err(error) if error.is_not_found() => ReadBack::Absent,
+            Err(error) => ReadBack::Unknown(error),
+        }
+    }
+}
+
+enum ReadBack {
+    Equal,
+    Other,
+    Absent,
+    Unknown(StoreError),
+}
+
+async fn rest(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}

@@ -1,0 +1,91 @@
+//! What an engine is built from: settings are values, components are passed in ready.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use piperoll_format::{Kek, LedgerId};
+use piperoll_policy::PolicySet;
+use piperoll_store::{Clock, WormStore};
+
+/// Randomness for keys, salts and nonces.
+pub trait Entropy: Send + fmt::Debug {
+    /// Fills the buffer with bytes that nobody can guess.
+    fn fill(&mut self, buffer: &mut [u8]);
+}
+
+/// The operating system's random source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        getrandom::fill(buffer).expect("an archive that cannot draw random keys must stop");
+    }
+}
+
+/// The secrets of a ledger's writer.
+#[derive(Clone)]
+pub struct WriterKeys {
+    /// Signs events and checkpoints.
+    pub signing: SigningKey,
+    /// Wraps subject keys.
+    pub kek: Kek,
+}
+
+impl fmt::Debug for WriterKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WriterKeys(…)")
+    }
+}
+
+/// What an engine works with.
+#[derive(Debug)]
+pub struct Components {
+    /// The store that holds the ledger.
+    pub store: Arc<dyn WormStore>,
+    /// The ledger to write.
+    pub ledger: LedgerId,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Box<dyn Entropy>,
+    /// The writer's secrets.
+    pub keys: WriterKeys,
+    /// Decides classes.
+    pub policies: Arc<PolicySet>,
+    /// A local directory for derived state; may be deleted at any time when no engine runs.
+    pub state_dir: PathBuf,
+}
+
+/// Limits of the pool and of a commit.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Most events waiting for a commit; further ones are refused as busy.
+    pub pool_events_max: usize,
+    /// Most captured bytes waiting for a commit.
+    pub pool_bytes_max: usize,
+    /// Most events that one commit takes, unless a single group is larger.
+    pub commit_events_max: usize,
+    /// Most captured bytes that one commit takes, unless a single group is larger.
+    pub commit_bytes_max: usize,
+    /// How long a commit waits for as many events as the one before had. An idle archive never waits.
+    pub linger: Duration,
+    /// Cache of the local state database in bytes.
+    pub state_cache_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pool_events_max: 32_768,
+            pool_bytes_max: 48 * 1024 * 1024,
+            commit_events_max: 4_096,
+            commit_bytes_max: 12 * 1024 * 1024,
+            linger: Duration::from_micros(700),
+            state_cache_bytes: 32 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Carrying a disposal out: the order is committed first, then the objects go, then the completion is committed.
+//!
+//! A crash in between leaves an order without completion; the objects that are still there stay in the inventory,
+//! so the next plan lists them again.
+
+use std::collections::HashSet;
+
+use piperoll_format::{
+    Bucket, DisposalOrder, KeyId, KeyObject, Kind, ObjectName, Seq, Submission, SubmissionGroup,
+};
+use piperoll_store::StoreError;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::state::InventoryObject;
+
+/// What became of a disposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disposed {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// The event that orders it.
+    pub ordered: Seq,
+    /// The event that completes it; `None` while objects are left.
+    pub completed: Option<Seq>,
+    /// How many objects went.
+    pub objects: usize,
+    /// How many bytes went.
+    pub bytes: u64,
+    /// The objects that the store did not give up, with its reason.
+    pub left: Vec<(String, String)>,
+}
+
+impl Engine {
+    /// Lists the objects of all buckets that were not disposed of.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`] when the local state cannot be read.
+    pub fn inventory(&self) -> Result<Vec<InventoryObject>, EngineError> {
+        self.state().inventory()
+    }
+
+    /// Destroys a whole bucket: every object that the inventory has for it.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the order cannot be committed; nothing was deleted then. Objects that the store keeps
+    /// are not an error but listed as left.
+    pub async fn dispose(&self, bucket: &Bucket, reason: &str, ordered_by: &str) -> Result<Disposed, EngineError> {
+        let objects: Vec<InventoryObject> =
+            self.inventory()?.into_iter().filter(|object| object.bucket == *bucket).collect();
+        if objects.is_empty() {
+            return Err(EngineError::Invalid { reason: format!("bucket `{bucket}` has no objects") });
+        }
+        let keys = self.keys_of(&objects).await?;
+        let order = DisposalOrder {
+            bucket: bucket.clone(),
+            reason: reason.to_owned(),
+            ordered_by: ordered_by.to_owned(),
+            objects: objects.iter().map(|object| (object.name.clone(), object.digest)).collect(),
+        };
+        let ordered = self.commit_order(Kind::DisposalOrdered, &order).await?;
+        let mut disposed =
+            Disposed { bucket: bucket.clone(), ordered, completed: None, objects: 0, bytes: 0, left: Vec::new() };
+        let mut gone = Vec::new();
+        for object in &objects {
+            let name = ObjectName::parse(&object.name)
+                .map_err(|error| EngineError::fatal_from("the local state names a foreign object", error))?;
+            match self.store().store.delete(&self.store().key(&name)).await {
+                Ok(()) | Err(StoreError::NotFound { .. }) => {
+                    disposed.objects += 1;
+                    disposed.bytes += object.size;
+                    gone.push(object.name.clone());
+                }
+                Err(error) => disposed.left.push((object.name.clone(), error.to_string())),
+            }
+        }
+        self.keyring().lock().await.forget(&keys);
+        self.state().forget(&gone, &keys)?;
+        if disposed.left.is_empty() {
+            disposed.completed = Some(self.commit_order(Kind::DisposalCompleted, &order).await?);
+        }
+        Ok(disposed)
+    }
+
+    async fn keys_of(&self, objects: &[InventoryObject]) -> Result<Vec<KeyId>, EngineError> {
+        let mut ids = HashSet::new();
+        for object in objects {
+            let Ok(name @ ObjectName::Keys { .. }) = ObjectName::parse(&object.name) else { continue };
+            match self.store().get(&name).await {
+                Ok(bytes) => {
+                    let object = KeyObject::decode(&bytes)
+                        .map_err(|error| EngineError::fatal_from("a key object is damaged", error))?;
+                    ids.extend(object.keys.iter().map(|(id, _)| *id));
+                }
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(EngineError::unavailable(error)),
+            }
+        }
+        Ok(ids.into_iter().collect())
+    }
+
+    async fn commit_order(&self, kind: Kind, order: &DisposalOrder) -> Result<Seq, EngineError> {
+        let submission = Submission::own(kind, "application/cbor", order.encode());
+        let receipts = self.submit(SubmissionGroup::single(submission)).await?;
+        receipts.first().map(|receipt| receipt.seq).ok_or_else(|| EngineError::fatal("a commit without a receipt"))
+    }
+}

@@ -1,0 +1,210 @@
+//! The handle by which everybody else uses the writer.
+
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::thread::JoinHandle;
+
+use piperoll_format::{Codec, GROUP_EVENTS_MAX, Genesis, Kind, LedgerId, Submission, SubmissionGroup};
+use piperoll_policy::PolicySet;
+use piperoll_tlog::note::key::NoteSigner;
+use tokio::sync::{Mutex, oneshot, watch};
+
+use crate::components::{Components, Settings};
+use crate::error::EngineError;
+use crate::keyring::Keyring;
+use crate::ledger::{Head, LedgerStore};
+use crate::pool::{Pending, Pool};
+use crate::publish::Publisher;
+use crate::receipt::Receipt;
+use crate::recover::{read_genesis, recover};
+use crate::state::State;
+use crate::writer::Writer;
+
+/// The writer of one ledger. Cheap to share behind an [`Arc`]; dropping the last one stops the writer after what
+/// waits has been committed.
+#[derive(Debug)]
+pub struct Engine {
+    store: LedgerStore,
+    genesis: Genesis,
+    state: Arc<State>,
+    policies: Arc<PolicySet>,
+    keyring: Arc<Mutex<Keyring>>,
+    pool: Arc<Pool>,
+    head: watch::Receiver<Head>,
+    trouble: watch::Receiver<Option<String>>,
+    thread: StdMutex<Option<JoinHandle<()>>>,
+    publishing: StdMutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Opens a ledger for writing: recovers its end, brings local state up to date and starts the writer.
+    ///
+    /// Must be called inside a tokio runtime, which must outlive the engine.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] when the store cannot be read, [`EngineError::Fatal`] when the ledger does not
+    /// exist, is damaged at its end, or belongs to other keys.
+    pub async fn open(components: Components, settings: Settings) -> Result<Self, EngineError> {
+        let store = LedgerStore { store: components.store, ledger: components.ledger };
+        let (genesis, _) = read_genesis(&store).await?;
+        if genesis.public_key != components.keys.signing.verifying_key().to_bytes() {
+            return Err(EngineError::fatal("the signing key is not the ledger's"));
+        }
+        if genesis.kek != components.keys.kek.id() {
+            return Err(EngineError::fatal("the key-encryption key is not the ledger's"));
+        }
+        let signer = NoteSigner::new(&genesis.origin, components.keys.signing.clone())
+            .map_err(|error| EngineError::fatal_from("the origin is no valid key name", error))?;
+        let state = Arc::new(State::open(&components.state_dir, store.ledger, settings.state_cache_bytes)?);
+        let recovered = recover(&store, &state, signer.verifier_key()).await?;
+        let head = Head {
+            size: recovered.tail.seq.0,
+            checkpoint: recovered.checkpoint.clone().unwrap_or_default().into(),
+        };
+        let (head_sender, head) = watch::channel(head);
+        let (trouble_sender, trouble) = watch::channel(None);
+        let (mut publisher, publishing) = Publisher::start(store.clone(), head_sender.subscribe());
+        publisher.reload(&store, &state, recovered.tail.seq).await?;
+        let keyring = Arc::new(Mutex::new(Keyring::new(components.keys.kek.clone())));
+        let pool = Arc::new(Pool::new(settings));
+        let writer = Writer {
+            store: store.clone(),
+            state: state.clone(),
+            policies: components.policies.clone(),
+            keyring: keyring.clone(),
+            entropy: components.entropy,
+            codec: Codec::default(),
+            keys: components.keys,
+            signer,
+            clock: components.clock,
+            tail: recovered.tail,
+            pool: pool.clone(),
+            head: head_sender,
+            trouble: trouble_sender,
+            publisher,
+            must_reload: false,
+            since_durable: 0,
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("ledger-writer".to_owned())
+            .spawn(move || writer.run(&runtime))
+            .map_err(|error| EngineError::fatal_from("the writer's thread cannot be started", error))?;
+        let engine = Self {
+            store,
+            genesis,
+            state,
+            policies: components.policies,
+            keyring,
+            pool,
+            head,
+            trouble,
+            thread: StdMutex::new(Some(thread)),
+            publishing: StdMutex::new(Some(publishing)),
+        };
+        engine.open_ledger(recovered.checkpoint.is_none()).await?;
+        Ok(engine)
+    }
+
+    /// Commits event 0 of a new ledger.
+    async fn open_ledger(&self, is_new: bool) -> Result<(), EngineError> {
+        if is_new {
+            let digest = piperoll_format::ObjectDigest::of(&self.genesis.encode());
+            let document = format!(r#"{{"origin":"{}","genesis":"{digest}"}}"#, self.genesis.origin);
+            let opened = Submission::own(Kind::LedgerOpened, "application/json", document.into_bytes());
+            let _ = self.submit(SubmissionGroup::single(opened)).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands in a group and waits until it is committed. Every item gets a receipt, in order.
+    ///
+    /// When the future is dropped, the group is committed all the same.
+    ///
+    /// # Errors
+    /// [`EngineError`], by what the caller must do. Nothing was acknowledged then, but after
+    /// [`EngineError::Unavailable`] the group may have been committed; handing it in again does not store it twice.
+    pub async fn submit(&self, group: SubmissionGroup) -> Result<Vec<Receipt>, EngineError> {
+        if group.items.is_empty() || group.events() > GROUP_EVENTS_MAX {
+            return Err(EngineError::Invalid { reason: format!("a group has 1 to {GROUP_EVENTS_MAX} events") });
+        }
+        let (reply, answer) = oneshot::channel();
+        self.pool.push(Pending { group, reply })?;
+        answer.await.unwrap_or_else(|_| Err(EngineError::fatal("the writer has gone")))
+    }
+
+    /// Returns the committed size and its checkpoint, now and whenever it grows.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Head> {
+        self.head.clone()
+    }
+
+    /// Returns why the last commit failed, until one succeeds.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.clone()
+    }
+
+    /// Returns how many events wait for a commit.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.pool.events()
+    }
+
+    /// Returns the ledger's identity.
+    #[must_use]
+    pub const fn ledger(&self) -> LedgerId {
+        self.store.ledger
+    }
+
+    /// Returns what the ledger was created with.
+    #[must_use]
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Returns the policies in force.
+    #[must_use]
+    pub const fn policies(&self) -> &Arc<PolicySet> {
+        &self.policies
+    }
+
+    pub(crate) const fn store(&self) -> &LedgerStore {
+        &self.store
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn keyring(&self) -> &Mutex<Keyring> {
+        &self.keyring
+    }
+
+    /// Stops the writer after what waits has been committed, and publishes the last checkpoint.
+    ///
+    /// # Panics
+    /// Never; a writer that panicked has been reported already.
+    pub async fn close(&self) {
+        self.pool.close(&EngineError::fatal("the archive is stopping"), false);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the writer did not stop in order");
+            }
+        }
+        let publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(publishing) = publishing {
+            drop(publishing.await);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.pool.close(&EngineError::fatal("the archive is stopping"), false);
+    }
+}
+
+#[cfg(test)]
+mod tests;

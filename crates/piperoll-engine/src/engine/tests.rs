@@ -1,0 +1,217 @@
+//! Goal: what is acknowledged is in the store, once, and a reopened ledger goes on where it ended.
+//! Method: a real engine on the memory store, which fails the test itself when a rule of the port is broken.
+#![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
+
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+use piperoll_format::{
+    Class, EventCore, Facts, Kek, Kind, LedgerId, Payload, Placement, Provenance, Segment, Seq, Skeleton,
+    SkeletonItem, Submission, SubmissionGroup, Timestamp,
+};
+use piperoll_policy::{Policy, PolicySet};
+use piperoll_store::{ManualClock, MemoryStore, ObjectKey, WormStore};
+
+use crate::components::{Components, Entropy, Settings, WriterKeys};
+use crate::create::{NewLedger, create_ledger};
+use crate::engine::Engine;
+
+const NOW: u64 = 1_790_000_000_000_000;
+
+/// Random-looking and different at every call, but the same in every run.
+#[derive(Debug, Default)]
+struct Counter(u64);
+
+impl Entropy for Counter {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        self.0 += 1;
+        let mut output = blake3::Hasher::new().update(&self.0.to_be_bytes()).finalize_xof();
+        output.fill(buffer);
+    }
+}
+
+struct Bench {
+    store: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+    dir: tempfile::TempDir,
+    policies: Arc<PolicySet>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(NOW));
+        let text = r#"
+            id = "all"
+            version = 1
+            title = "All"
+            legal_basis = "test"
+            summary = "test"
+            keep = "1 years"
+            dispose_after = "1 years"
+            clock = "recorded"
+            bucket = "month"
+            [[match]]
+        "#;
+        let policies = Arc::new(PolicySet::new(vec![Policy::parse("all.toml", text).unwrap()]).unwrap());
+        let bench =
+            Self { store: Arc::new(MemoryStore::new(clock.clone())), clock, dir: tempfile::tempdir().unwrap(), policies };
+        let keys = keys();
+        let new = NewLedger {
+            ledger: LedgerId([7; 16]),
+            origin: "piperoll.example/test",
+            public_key: keys.signing.verifying_key().to_bytes(),
+            next_key_digest: [0; 32],
+            kek: &keys.kek,
+            policies: vec![text.to_owned()],
+            policy_set: &bench.policies,
+            created_at: Timestamp(NOW),
+        };
+        create_ledger(bench.store.clone(), new).await.unwrap();
+        bench
+    }
+
+    async fn open(&self) -> Engine {
+        let components = Components {
+            store: self.store.clone(),
+            ledger: LedgerId([7; 16]),
+            clock: self.clock.clone(),
+            entropy: Box::new(Counter::default()),
+            keys: keys(),
+            policies: self.policies.clone(),
+            state_dir: self.dir.path().to_owned(),
+        };
+        Engine::open(components, Settings::default()).await.unwrap()
+    }
+
+    /// Decodes every segment and returns the cores.
+    async fn cores(&self) -> Vec<EventCore> {
+        let mut cores = Vec::new();
+        for number in 0.. {
+            let key = ObjectKey::new(format!("{}/log/{number:012}.seg", LedgerId([7; 16]))).unwrap();
+            let Ok(bytes) = self.store.get(&key).await else { break };
+            let segment = Segment::decode(&bytes).unwrap();
+            cores.extend(segment.cores.iter().map(|core| EventCore::decode(core).unwrap()));
+        }
+        cores
+    }
+}
+
+fn keys() -> WriterKeys {
+    WriterKeys { signing: SigningKey::from_bytes(&[1; 32]), kek: Kek::new([2; 32]) }
+}
+
+fn message(id: &str, text: &str) -> Submission {
+    let payload = Payload {
+        parts: vec![text.as_bytes().to_vec()],
+        provenance: Provenance {
+            source: "whatsapp".into(),
+            received_at: Some(Timestamp(NOW)),
+            media_type: "application/json".into(),
+            ..Provenance::default()
+        },
+        facts: Facts { subject: Some("wa:15550100".into()), source_id: Some(id.into()), ..Facts::default() },
+        placement: Some(Placement { delivery: None, ranges: vec![0..text.len() as u64] }),
+        skeleton: None,
+    };
+    Submission { kind: Kind::WhatsappMessage, payload }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_name_events_that_are_in_the_store() {
+    let bench = Bench::new().await;
+    let engine = bench.open().await;
+    let receipts = engine.submit(SubmissionGroup::single(message("a", "hello"))).await.unwrap();
+    assert_eq!(receipts[0].seq, Seq(1));
+    assert_eq!(engine.head().borrow().size, 2);
+    engine.close().await;
+    let cores = bench.cores().await;
+    assert_eq!(cores.len(), 2);
+    assert_eq!(cores[0].kind, Kind::LedgerOpened);
+    assert_eq!(cores[1].class, "all".parse::<Class>().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_gets_the_first_receipt_and_a_conflict_is_stored_and_marked_also_after_a_restart() {
+    let bench = Bench::new().await;
+    let engine = bench.open().await;
+    let first = engine.submit(SubmissionGroup::single(message("a", "hello"))).await.unwrap()[0];
+    let again = engine.submit(SubmissionGroup::single(message("a", "hello"))).await.unwrap()[0];
+    assert_eq!((again.seq, again.event_hash, again.repeated), (first.seq, first.event_hash, true));
+    let other = engine.submit(SubmissionGroup::single(message("a", "HELLO"))).await.unwrap()[0];
+    assert!(!other.repeated);
+    engine.close().await;
+    drop(engine);
+    // Without the local state everything is found again from the segments.
+    for keep_state in [true, false] {
+        if !keep_state {
+            std::fs::remove_file(bench.dir.path().join("state.redb")).unwrap();
+        }
+        let engine = bench.open().await;
+        for (text, seq) in [("hello", first.seq), ("HELLO", other.seq)] {
+            let again = engine.submit(SubmissionGroup::single(message("a", text))).await.unwrap()[0];
+            assert_eq!((again.seq, again.repeated), (seq, true), "state kept: {keep_state}");
+        }
+        engine.close().await;
+    }
+    assert_eq!(bench.cores().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_points_at_its_items_and_at_earlier_repeats() {
+    let bench = Bench::new().await;
+    let engine = bench.open().await;
+    let first = engine.submit(SubmissionGroup::single(message("a", "hello"))).await.unwrap()[0];
+    let item = |id: &str, text: &str, start: u64| {
+        let mut submission = message(id, text);
+        submission.payload.placement =
+            Some(Placement { delivery: None, ranges: vec![start..start + text.len() as u64] });
+        // An item of a delivery holds its slices, so the ranges are positions in the delivery.
+        submission.payload.placement.as_mut().unwrap().delivery = Some(Seq(0));
+        submission
+    };
+    let mut delivery = message("delivery", "[,]");
+    delivery.kind = Kind::Delivery;
+    delivery.payload.placement = None;
+    delivery.payload.skeleton = Some(Skeleton {
+        body_length: 13,
+        items: vec![
+            SkeletonItem { seq: Seq(0), ranges: vec![1..6] },
+            SkeletonItem { seq: Seq(0), ranges: vec![7..12] },
+        ],
+    });
+    let group = SubmissionGroup {
+        delivery: Some(delivery),
+        items: vec![item("a", "hello", 1), item("b", "world", 7)],
+    };
+    let receipts = engine.submit(group.clone()).await.unwrap();
+    assert_eq!(receipts[0].seq, first.seq);
+    assert!(receipts[0].repeated);
+    assert_eq!(receipts[1].seq, Seq(3));
+    let again = engine.submit(group).await.unwrap();
+    assert!(again.iter().all(|receipt| receipt.repeated));
+    engine.close().await;
+    let kinds: Vec<Kind> = bench.cores().await.iter().map(|core| core.kind).collect();
+    let expected = [Kind::LedgerOpened, Kind::WhatsappMessage, Kind::Delivery, Kind::WhatsappMessage];
+    assert_eq!(kinds, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_submitters_share_commits_and_every_seq_is_given_once() {
+    let bench = Bench::new().await;
+    let engine = Arc::new(bench.open().await);
+    let tasks: Vec<_> = (0..200)
+        .map(|n| {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                engine.submit(SubmissionGroup::single(message(&n.to_string(), &format!("text {n}")))).await.unwrap()
+            })
+        })
+        .collect();
+    let mut seqs = Vec::new();
+    for task in tasks {
+        seqs.push(task.await.unwrap()[0].seq.0);
+    }
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..201).collect::<Vec<_>>());
+    engine.close().await;
+}

@@ -1,0 +1,137 @@
+//! Opening a ledger: the same code after a clean stop, a crash and a lost race.
+
+use piperoll_format::{
+    EventCore, Genesis, ObjectDigest, ObjectName, Segment, SegmentNo, Seq, Timestamp, chain_hash,
+};
+use piperoll_store::StoreError;
+use piperoll_tlog::checkpoint::Checkpoint;
+use piperoll_tlog::frontier::Frontier;
+use piperoll_tlog::hash::{NodeHash, leaf_hash};
+use piperoll_tlog::note::key::VerifierKey;
+
+use crate::error::EngineError;
+use crate::ledger::{LedgerStore, Tail};
+use crate::read::key_ids;
+use crate::state::{Addition, State};
+
+/// The ledger's end as found in the store, and the checkpoint over it, if there is an event.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) tail: Tail,
+    pub(crate) checkpoint: Option<String>,
+}
+
+fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    EngineError::fatal_from("the end of the ledger is damaged; run `piperoll verify`", error)
+}
+
+/// Reads the genesis object.
+pub(crate) async fn read_genesis(store: &LedgerStore) -> Result<(Genesis, Vec<u8>), EngineError> {
+    let bytes = store.get(&ObjectName::Genesis).await.map_err(|error| match error {
+        StoreError::NotFound { .. } => EngineError::fatal("the store has no such ledger; create it with `piperoll init`"),
+        error => EngineError::unavailable(error),
+    })?;
+    let genesis = Genesis::decode(&bytes).map_err(damaged)?;
+    if genesis.ledger != store.ledger {
+        return Err(EngineError::fatal("the genesis object is of another ledger"));
+    }
+    Ok((genesis, bytes.to_vec()))
+}
+
+/// Brings the local state up to the newest segment and returns the ledger's end.
+pub(crate) async fn recover(
+    store: &LedgerStore,
+    state: &State,
+    key: &VerifierKey,
+) -> Result<Recovered, EngineError> {
+    let (_, genesis) = read_genesis(store).await?;
+    let end = find_end(store, state.cursor()?).await?;
+    let mut number = state.cursor()?;
+    while number < end {
+        replay(store, state, number, number.next() == end).await?;
+        number = number.next();
+    }
+    let Some(last) = end.0.checked_sub(1).map(SegmentNo) else {
+        let tail = Tail {
+            segment: SegmentNo(0),
+            seq: Seq(0),
+            chain: chain_hash(&genesis),
+            previous: ObjectDigest::of(&genesis),
+            frontier: Frontier::new(),
+            recorded_at: Timestamp(0),
+        };
+        return Ok(Recovered { tail, checkpoint: None });
+    };
+    let bytes = store.get(&ObjectName::Segment(last)).await.map_err(EngineError::unavailable)?;
+    let segment = Segment::decode(&bytes).map_err(damaged)?;
+    let tail = tail_after(store, &segment, &bytes)?;
+    let checkpoint = Checkpoint::open(segment.checkpoint.as_bytes(), std::slice::from_ref(key)).map_err(damaged)?;
+    if checkpoint.size != tail.frontier.size() || checkpoint.root != tail.frontier.root() {
+        return Err(EngineError::fatal("the newest checkpoint is not over the newest events; run `piperoll verify`"));
+    }
+    Ok(Recovered { tail, checkpoint: Some(segment.checkpoint.to_owned()) })
+}
+
+/// Finds the first number without a segment: exponential, then binary search from the cursor.
+async fn find_end(store: &LedgerStore, cursor: SegmentNo) -> Result<SegmentNo, EngineError> {
+    let has = async |number: u64| {
+        store.has(&ObjectName::Segment(SegmentNo(number))).await.map_err(EngineError::unavailable)
+    };
+    if cursor.0 > 0 && !has(cursor.0 - 1).await? {
+        return Err(EngineError::fatal(
+            "the store ends before what this machine has committed: segments are missing; run `piperoll verify`",
+        ));
+    }
+    let (mut low, mut step) = (cursor.0, 1);
+    while has(low + step - 1).await? {
+        low += step;
+        step *= 2;
+    }
+    // All numbers below `low` exist, `low + step - 1` does not.
+    let mut high = low + step - 1;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if has(middle).await? {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(SegmentNo(low))
+}
+
+async fn replay(store: &LedgerStore, state: &State, number: SegmentNo, durable: bool) -> Result<(), EngineError> {
+    let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
+    let segment = Segment::decode(&bytes).map_err(damaged)?;
+    let cores = segment.cores.iter().map(|core| EventCore::decode(core)).collect::<Result<Vec<_>, _>>();
+    let cores = cores.map_err(damaged)?;
+    let keys = key_ids(store, number, &segment).await?;
+    let addition = Addition {
+        number,
+        first_seq: segment.first_seq,
+        cores: &cores,
+        objects: &segment.objects,
+        keys: &keys,
+    };
+    state.add(&addition, durable || number.0.is_multiple_of(1_024))
+}
+
+fn tail_after(store: &LedgerStore, segment: &Segment<'_>, bytes: &[u8]) -> Result<Tail, EngineError> {
+    let hashes = segment.frontier.iter().map(|hash| NodeHash(*hash)).collect();
+    let mut frontier = Frontier::from_parts(segment.first_seq.0, hashes).map_err(damaged)?;
+    segment.cores.iter().for_each(|core| frontier.append(leaf_hash(core)));
+    let last = segment.cores.last().map(|core| (EventCore::decode(core), chain_hash(core)));
+    let (core, chain) = last.ok_or_else(|| EngineError::fatal("the newest segment is empty"))?;
+    let core = core.map_err(damaged)?;
+    if segment.ledger != store.ledger || chain != segment.chain_head {
+        return Err(EngineError::fatal("the newest segment contradicts itself; run `piperoll verify`"));
+    }
+    Ok(Tail {
+        segment: segment.number.next(),
+        seq: segment.end_seq(),
+        chain,
+        previous: ObjectDigest::of(bytes),
+        frontier,
+        recorded_at: core.recorded_at,
+    })
+}

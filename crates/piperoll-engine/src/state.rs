@@ -1,0 +1,217 @@
+//! Local state derived from the segments: where keys, events and repeats are found without reading them all.
+//!
+//! Nothing in it is the record. It holds digests and positions only, no key and no captured byte, and is made
+//! again from the store whenever it is missing, damaged or of another version. Writes are not flushed one by one:
+//! a crash loses the last few, and opening the ledger replays the segments after the cursor.
+
+use std::path::Path;
+
+use piperoll_format::{
+    Bucket, EventCore, KeyId, LedgerId, ObjectDigest, ObjectEntry, RetainUntil, SegmentNo, Seq, SourceDigest,
+    Timestamp,
+};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::error::EngineError;
+
+const VERSION: u64 = 1;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const LEDGER: TableDefinition<'_, &str, [u8; 16]> = TableDefinition::new("ledger");
+/// Source digest → the events that have it, oldest first.
+const SOURCES: TableDefinition<'_, [u8; 16], Vec<u64>> = TableDefinition::new("sources");
+/// Key id → the segment that names its key object.
+const KEYS: TableDefinition<'_, [u8; 16], u64> = TableDefinition::new("keys");
+/// First `seq` → segment number.
+const SEGMENTS: TableDefinition<'_, u64, u64> = TableDefinition::new("segments");
+/// Object name → digest, size, retain-until.
+const OBJECTS: TableDefinition<'_, &str, ([u8; 32], u64, u64)> = TableDefinition::new("objects");
+
+/// Events remembered for one source digest; a sender that keeps changing a fact under one id is compared with these.
+const VARIANTS_MAX: usize = 8;
+
+/// The state database.
+#[derive(Debug)]
+pub(crate) struct State {
+    db: Database,
+}
+
+/// What one committed segment adds.
+#[derive(Debug)]
+pub(crate) struct Addition<'a> {
+    pub(crate) number: SegmentNo,
+    pub(crate) first_seq: Seq,
+    pub(crate) cores: &'a [EventCore],
+    pub(crate) objects: &'a [ObjectEntry],
+    pub(crate) keys: &'a [KeyId],
+}
+
+/// An object that a segment names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InventoryObject {
+    /// Its bucket.
+    pub bucket: Bucket,
+    /// Its name, without the ledger's prefix.
+    pub name: String,
+    /// Its digest.
+    pub digest: ObjectDigest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its lock as recorded.
+    pub retain_until: RetainUntil,
+}
+
+fn broken(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    EngineError::fatal_from("the local state database failed; delete it and start again", error)
+}
+
+impl State {
+    /// Opens the database, or starts an empty one when there is none that fits.
+    pub(crate) fn open(dir: &Path, ledger: LedgerId, cache_bytes: usize) -> Result<Self, EngineError> {
+        let path = dir.join("state.redb");
+        let open = || Database::builder().set_cache_size(cache_bytes).create(&path);
+        std::fs::create_dir_all(dir).map_err(broken)?;
+        if let Ok(db) = open() {
+            let state = Self { db };
+            if state.is_of(ledger).unwrap_or(false) {
+                return Ok(state);
+            }
+            drop(state);
+        }
+        tracing::info!("building the local state anew");
+        if path.exists() {
+            std::fs::remove_file(&path).map_err(broken)?;
+        }
+        let state = Self { db: open().map_err(broken)? };
+        state.begin(ledger)?;
+        Ok(state)
+    }
+
+    fn is_of(&self, ledger: LedgerId) -> Result<bool, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let version = read.open_table(META).map_err(broken)?.get("version").map_err(broken)?;
+        let of = read.open_table(LEDGER).map_err(broken)?.get("id").map_err(broken)?;
+        Ok(version.is_some_and(|version| version.value() == VERSION)
+            && of.is_some_and(|id| id.value() == ledger.0))
+    }
+
+    fn begin(&self, ledger: LedgerId) -> Result<(), EngineError> {
+        let write = self.db.begin_write().map_err(broken)?;
+        {
+            let _ = write.open_table(META).map_err(broken)?.insert("version", VERSION).map_err(broken)?;
+            let _ = write.open_table(LEDGER).map_err(broken)?.insert("id", ledger.0).map_err(broken)?;
+            let _ = write.open_table(SOURCES).map_err(broken)?;
+            let _ = write.open_table(KEYS).map_err(broken)?;
+            let _ = write.open_table(SEGMENTS).map_err(broken)?;
+            let _ = write.open_table(OBJECTS).map_err(broken)?;
+        }
+        write.commit().map_err(broken)
+    }
+
+    /// Returns the number of the first segment that is not covered.
+    pub(crate) fn cursor(&self) -> Result<SegmentNo, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let value = read.open_table(META).map_err(broken)?.get("next_segment").map_err(broken)?;
+        Ok(SegmentNo(value.map_or(0, |value| value.value())))
+    }
+
+    /// Adds a committed segment. With `durable`, everything added so far survives a crash.
+    pub(crate) fn add(&self, addition: &Addition<'_>, durable: bool) -> Result<(), EngineError> {
+        let mut write = self.db.begin_write().map_err(broken)?;
+        let durability = if durable { Durability::Immediate } else { Durability::None };
+        write.set_durability(durability).map_err(broken)?;
+        {
+            let mut sources = write.open_table(SOURCES).map_err(broken)?;
+            for core in addition.cores {
+                let Some(digest) = core.source_digest else { continue };
+                let mut seqs = sources.get(digest.0).map_err(broken)?.map(|found| found.value()).unwrap_or_default();
+                if seqs.len() == VARIANTS_MAX {
+                    let _ = seqs.remove(1);
+                }
+                seqs.push(core.seq.0);
+                let _ = sources.insert(digest.0, seqs).map_err(broken)?;
+            }
+            let mut keys = write.open_table(KEYS).map_err(broken)?;
+            for key in addition.keys {
+                let _ = keys.insert(key.0, addition.number.0).map_err(broken)?;
+            }
+            let mut objects = write.open_table(OBJECTS).map_err(broken)?;
+            for object in addition.objects {
+                let value = (object.digest.0, object.size, object.retain_until.0.0);
+                let _ = objects.insert(&*object.name(addition.number).to_string(), value).map_err(broken)?;
+            }
+            let mut segments = write.open_table(SEGMENTS).map_err(broken)?;
+            let _ = segments.insert(addition.first_seq.0, addition.number.0).map_err(broken)?;
+            let mut meta = write.open_table(META).map_err(broken)?;
+            let _ = meta.insert("next_segment", addition.number.next().0).map_err(broken)?;
+        }
+        write.commit().map_err(broken)
+    }
+
+    /// Returns the events that have each of the digests, in their order.
+    pub(crate) fn sources(&self, digests: &[Option<SourceDigest>]) -> Result<Vec<Vec<Seq>>, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let table = read.open_table(SOURCES).map_err(broken)?;
+        let find = |digest: &Option<SourceDigest>| -> Result<Vec<Seq>, EngineError> {
+            let Some(digest) = digest else { return Ok(Vec::new()) };
+            let found = table.get(digest.0).map_err(broken)?;
+            Ok(found.map(|found| found.value().into_iter().map(Seq).collect()).unwrap_or_default())
+        };
+        digests.iter().map(find).collect()
+    }
+
+    /// Returns the segment that names the key object of a key.
+    pub(crate) fn key_segment(&self, key: KeyId) -> Result<Option<SegmentNo>, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let found = read.open_table(KEYS).map_err(broken)?.get(key.0).map_err(broken)?;
+        Ok(found.map(|found| SegmentNo(found.value())))
+    }
+
+    /// Returns the segment that holds an event.
+    pub(crate) fn segment_of(&self, seq: Seq) -> Result<Option<SegmentNo>, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let table = read.open_table(SEGMENTS).map_err(broken)?;
+        let last = table.range(..=seq.0).map_err(broken)?.next_back().transpose().map_err(broken)?;
+        Ok(last.map(|(_, number)| SegmentNo(number.value())))
+    }
+
+    /// Lists the objects of all buckets by name, without those that were disposed of.
+    pub(crate) fn inventory(&self) -> Result<Vec<InventoryObject>, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let table = read.open_table(OBJECTS).map_err(broken)?;
+        let mut inventory = Vec::new();
+        for entry in table.iter().map_err(broken)? {
+            let (name, value) = entry.map_err(broken)?;
+            let (digest, size, retain_until) = value.value();
+            let name = name.value().to_owned();
+            let bucket = bucket_of(&name)?;
+            let retain_until = RetainUntil(Timestamp(retain_until));
+            inventory.push(InventoryObject { bucket, name, digest: ObjectDigest(digest), size, retain_until });
+        }
+        Ok(inventory)
+    }
+
+    /// Forgets the objects of a bucket and the keys in it.
+    pub(crate) fn forget(&self, names: &[String], keys: &[KeyId]) -> Result<(), EngineError> {
+        let write = self.db.begin_write().map_err(broken)?;
+        {
+            let mut objects = write.open_table(OBJECTS).map_err(broken)?;
+            for name in names {
+                let _ = objects.remove(&**name).map_err(broken)?;
+            }
+            let mut table = write.open_table(KEYS).map_err(broken)?;
+            for key in keys {
+                let _ = table.remove(key.0).map_err(broken)?;
+            }
+        }
+        write.commit().map_err(broken)
+    }
+}
+
+fn bucket_of(name: &str) -> Result<Bucket, EngineError> {
+    use piperoll_format::ObjectName;
+    match ObjectName::parse(name) {
+        Ok(ObjectName::Pack { bucket, .. } | ObjectName::Keys { bucket, .. }) => Ok(bucket),
+        _ => Err(EngineError::fatal("the local state database names a foreign object; delete it and start again")),
+    }
+}
