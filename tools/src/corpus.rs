@@ -115,3 +115,19 @@ fn demo_lines() -> Vec<u8> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DEMO_TRAFFIC, FIXTURES, check, write};
+
+    #[test]
+    fn changed_and_missing_files_are_differences() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        write(folder.path())?;
+        assert_eq!(check(folder.path()), Vec::<String>::new());
+        std::fs::write(folder.path().join(FIXTURES).join("messages-text.json"), "{}")?;
+        std::fs::remove_file(folder.path().join(DEMO_TRAFFIC))?;
+        assert_eq!(check(folder.path()).len(), 2);
+        Ok(())
+    }
+}

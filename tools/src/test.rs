@@ -9,7 +9,7 @@ use crate::{corpus, tidy};
 
 /// What one step of the run does.
 enum Work {
-    /// Runs cargo with these arguments; the component must be installed, else the step is skipped.
+    /// Runs cargo with these arguments; a missing component of the toolchain is installed if possible.
     Cargo { arguments: &'static [&'static str], component: Option<&'static str> },
     /// Calls a function that gives one line per problem.
     Own(fn() -> Vec<String>),
@@ -26,7 +26,7 @@ struct Step {
 const STEPS: [Step; 5] = [
     Step {
         name: "format",
-        work: Work::Cargo { arguments: &["fmt", "--all", "--check"], component: Some("fmt") },
+        work: Work::Cargo { arguments: &["fmt", "--all", "--check"], component: Some("rustfmt") },
     },
     Step { name: "tidy", work: Work::Own(tidy_lines) },
     Step { name: "corpus", work: Work::Own(corpus_lines) },
@@ -96,13 +96,18 @@ fn corpus_lines() -> Vec<String> {
     corpus::check(&root())
 }
 
-/// Runs cargo; a missing component is said and passes.
+/// Runs cargo; a component that is missing and cannot be installed is named, and the step passes.
 fn run_cargo(arguments: &[&str], component: Option<&str>) -> Result<bool> {
     if let Some(component) = component
-        && !installed(component)
+        && !installed(arguments[0])
     {
-        say(&format!("cargo {component} is not installed, skipped (rustup component add {component})"));
-        return Ok(true);
+        say(&format!("cargo {} is missing, trying `rustup component add {component}`", arguments[0]));
+        let mut rustup = Command::new("rustup");
+        rustup.args(["component", "add", component]).current_dir(root());
+        if !succeeds(rustup) || !installed(arguments[0]) {
+            say(&format!("{component} cannot be installed, step skipped"));
+            return Ok(true);
+        }
     }
     Ok(cargo(arguments).status()?.success())
 }
