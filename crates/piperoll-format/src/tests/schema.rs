@@ -83,10 +83,11 @@ fn kinds_are_the_same_in_code_cddl_and_text() {
     assert_eq!(listed, kinds, "core.cddl");
     let section = text.split_once("### 4.3").expect("section 4.3").1;
     let section = section.split_once("\n## ").expect("a section after it").0;
-    let rows: Vec<&str> = section
+    let rows: Vec<(&str, bool)> = section
         .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(kind, _)| kind)
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(kind, rest)| (kind, rest.starts_with("clear |")))
         .collect();
+    let kinds: Vec<(&str, bool)> = Kind::ALL.iter().map(|kind| (kind.as_str(), kind.is_clear())).collect();
     assert_eq!(rows, kinds, "FORMAT.md section 4.3");
 }
