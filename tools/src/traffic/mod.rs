@@ -130,7 +130,8 @@ impl Traffic {
     /// in four takes back what the person before had given.
     pub fn consents(seed: u64, start: i64, n: usize) -> impl Iterator<Item = Vec<u8>> + use<> {
         let mut random = Random::new(seed);
-        let customers = people(2000, &mut random);
+        let mut customers = people(2000, &mut random);
+        customers.retain(|customer| customer.phone.is_some());
         (0..n).zip((start..).step_by(60)).map(move |(position, at)| {
             let given = position % 4 != 3;
             let person = &customers[(position - usize::from(!given)) % customers.len()];
@@ -260,11 +261,12 @@ fn marketing(profile: &Profile, customers: &[Customer], random: &mut Random, out
         let mut add = |label, at, target, body: Json| {
             out.push(Webhook { body: body.to_bytes(), label, at, target });
         };
-        if position % 3 == 0 {
+        let reachable = customer.phone.is_some();
+        if reachable && position % 3 == 0 {
             let body = consent::consent(customer, number, true, given, random);
             add("consent.given", given, Target::Event, body);
         }
-        if position % 15 == 0 {
+        if reachable && position % 15 == 0 {
             let body = consent::consent(customer, number, false, later, random);
             add("consent.withdrawn", later, Target::Event, body);
         }
@@ -283,7 +285,7 @@ fn marketing(profile: &Profile, customers: &[Customer], random: &mut Random, out
             let body = received(number, customer, &id, later, &word, Extras::default());
             add("text-stop", later, Target::Webhook, body);
         }
-        if position % 21 == 5 && customer.phone.is_some() {
+        if reachable && position % 21 == 5 {
             let entry = contact_sync(customer, later, position % 2 == 0);
             add("state_sync", later, Target::Webhook, state_sync(&NUMBERS[3], vec![entry]));
         }

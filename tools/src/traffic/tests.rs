@@ -151,6 +151,7 @@ fn consents_and_snapshots_have_the_agreed_fields() {
         assert!(all.iter().all(|consent| !consent[key].is_null()), "{key}");
     }
     assert_eq!(all.iter().filter(|consent| consent["kind"] == "consent.withdrawn").count(), 25);
+    assert!(all.iter().all(|consent| consent["person"]["phone"].is_string()));
     assert_eq!(all[3]["person"], all[2]["person"]);
     for snapshot in Traffic::template_snapshots(BASE_TIME) {
         let snapshot = check_body(&snapshot);
