@@ -1,8 +1,14 @@
 //! Senders of webhooks: signature check, cutting a delivery into items, and reading items as messages.
+//!
+//! Everything is a pure function over bytes. There is no clock and no network, nothing is refused for its content,
+//! and nothing here decides how long anything is kept.
 
 mod delivery;
+mod generic;
 mod item;
 mod message;
+mod project;
+mod text;
 pub mod whatsapp;
 
 pub use delivery::Delivery;
@@ -10,3 +16,4 @@ pub use item::{Flag, Item, Split};
 pub use message::{
     Attachment, BusinessNumber, Direction, Message, Origin, Party, Reference, Relation, TemplateRef,
 };
+pub use project::{Captured, project};

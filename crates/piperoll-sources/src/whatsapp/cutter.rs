@@ -56,6 +56,11 @@ impl<'a> Cutter<'a> {
         self.people = None;
     }
 
+    /// Orders the items of the change by their place in the body, so that what is first is so for a reader too.
+    pub(super) fn order_change(&mut self) {
+        self.drafts[self.change_start..].sort_by_key(|draft| draft.start);
+    }
+
     /// Adds an item, flagged where it lacks the id or the person that its kind has.
     pub(super) fn push(&mut self, place: Place<'_>, facts: Facts<'a>, range: Range<usize>) {
         let lacks_id = facts.id.is_none() && has_source_id(facts.kind);

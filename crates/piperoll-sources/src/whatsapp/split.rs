@@ -145,6 +145,7 @@ fn cut_change<'a>(
         value.standby.as_mut().map(|standby| std::mem::take(&mut standby.others)).unwrap_or_default(),
     ];
     cut_arrays(cutter, field, value, place)?;
+    cutter.order_change();
     if cutter.count() == first {
         return cut_whole(cutter, field, raw.ok_or(Refusal::NeedsRaw)?, place);
     }

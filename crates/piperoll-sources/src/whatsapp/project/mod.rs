@@ -1,0 +1,108 @@
+//! Reads an item of WhatsApp as people do.
+
+mod content;
+mod part;
+mod person;
+mod plain;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use piperoll_format::Kind;
+use serde::Deserialize;
+
+use self::part::Parts;
+use self::person::Surroundings;
+use super::scalar::Scalar;
+use super::split::split;
+use crate::message::Message;
+use crate::project::Captured;
+
+/// Reads an item of one of the `whatsapp.` kinds.
+pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
+    let mut surroundings = Surroundings {
+        number: captured.number.map(Cow::Borrowed),
+        subject: captured.subject.map(Cow::Borrowed),
+        ..Surroundings::default()
+    };
+    if !captured.whole {
+        let slices = captured.parts.iter().filter_map(|part| std::str::from_utf8(part).ok());
+        return read(kind, &Parts::sort(kind, slices), &surroundings);
+    }
+    // A whole body is cut again, so that both ways of storing an item are read alike.
+    let body = captured.parts.first().copied().unwrap_or_default();
+    let Some(item) = split(body).items.into_iter().next() else { return Message::default() };
+    let outer = std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str::<Outer<'_>>(body).ok());
+    if let Some(entry) = outer.and_then(|outer| outer.entry.into_iter().next()) {
+        surroundings.account = entry.id.take();
+        let metadata = entry.changes.into_iter().next().and_then(|change| change.value?.metadata);
+        surroundings.phone = metadata.and_then(|metadata| metadata.display_phone_number.take());
+    }
+    surroundings.number = surroundings.number.or(item.number.map(Cow::Owned));
+    surroundings.subject = surroundings.subject.or(item.subject.map(Cow::Owned));
+    let slices = item.ranges.iter().filter_map(|range| std::str::from_utf8(body.get(range.clone())?).ok());
+    let mut message = read(kind, &Parts::sort(kind, slices), &surroundings);
+    message.occurred_at = message.occurred_at.or(item.occurred_at);
+    message
+}
+
+fn read(kind: Kind, parts: &Parts<'_>, surroundings: &Surroundings<'_>) -> Message {
+    let mut message = match kind {
+        Kind::WhatsappMessage
+        | Kind::WhatsappEcho
+        | Kind::WhatsappHistory
+        | Kind::WhatsappEdit
+        | Kind::WhatsappRevoke
+        | Kind::WhatsappReaction
+        | Kind::WhatsappSystem
+        | Kind::WhatsappStandby => talk::message_or_status(kind, parts, surroundings),
+        Kind::WhatsappStatus => talk::status(kind, parts, surroundings),
+        Kind::WhatsappCall => talk::call(parts, surroundings),
+        _ => plain::read(kind, parts, surroundings),
+    };
+    if message.message_type.is_empty() {
+        let kind = kind.as_str();
+        message.message_type = kind.strip_prefix("whatsapp.").unwrap_or(kind).to_owned();
+    }
+    message.account = surroundings.account.as_deref().map(str::to_owned);
+    let Message { from, to, texts, .. } = &mut message;
+    // A name that came with the item but not for its person can still be found.
+    parts.contacts.iter().for_each(|contact| contact.read_name(from.iter().chain(to.iter()), texts));
+    parts.read_others(&mut message.texts);
+    message
+}
+
+/// The layers around a single item that name the business.
+#[derive(Deserialize)]
+struct Outer<'a> {
+    #[serde(borrow, default)]
+    entry: Vec<OuterEntry<'a>>,
+}
+
+#[derive(Deserialize)]
+struct OuterEntry<'a> {
+    #[serde(borrow, default)]
+    id: Scalar<'a>,
+    #[serde(borrow, default)]
+    changes: Vec<OuterChange<'a>>,
+}
+
+#[derive(Deserialize)]
+struct OuterChange<'a> {
+    #[serde(borrow, default)]
+    value: Option<OuterValue<'a>>,
+}
+
+#[derive(Deserialize)]
+struct OuterValue<'a> {
+    #[serde(borrow, default)]
+    metadata: Option<OuterMetadata<'a>>,
+}
+
+#[derive(Deserialize)]
+struct OuterMetadata<'a> {
+    #[serde(borrow, default)]
+    display_phone_number: Scalar<'a>,
+}
