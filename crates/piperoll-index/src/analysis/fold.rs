@@ -81,12 +81,12 @@ fn letters(character: char) -> [char; 3] {
 /// Takes canonical decompositions apart to the first letter. Only scripts whose marks are accents: Latin, Greek,
 /// Cyrillic, Hebrew and Arabic.
 fn base_letter(mut letter: char) -> char {
-    let accented = matches!(u32::from(letter), 0x00c0..=0x08ff | 0x1e00..=0x1fff);
-    while accented {
-        match DECOMPOSITION.decompose(letter) {
-            Decomposed::Expansion(first, _) | Decomposed::Singleton(first) => letter = first,
-            Decomposed::Default => break,
-        }
+    if !matches!(u32::from(letter), 0x00c0..=0x08ff | 0x1e00..=0x1fff) {
+        return letter;
+    }
+    while let Decomposed::Expansion(first, _) | Decomposed::Singleton(first) = DECOMPOSITION.decompose(letter)
+    {
+        letter = first;
     }
     letter
 }

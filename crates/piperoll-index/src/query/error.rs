@@ -43,3 +43,27 @@ impl fmt::Display for QueryError {
 }
 
 impl std::error::Error for QueryError {}
+
+/// A failure at a byte offset, before it is known what the whole query is.
+#[derive(Debug)]
+pub(super) struct Fault {
+    at: usize,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn new(at: usize, message: impl Into<String>) -> Self {
+        Self { at, message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Counts the characters up to the failure.
+    pub(super) fn locate(self, query: &str) -> QueryError {
+        let at = query.get(..self.at).map_or(0, |before| before.chars().count());
+        QueryError { at, message: self.message, hint: self.hint }
+    }
+}

@@ -1,17 +1,15 @@
 //! The grammar, as winnow parsers over the typed text. Every failure says where and what to do.
 
 use chrono_tz::Tz;
-use piperoll_format::Kind;
-use piperoll_sources::Direction;
 use winnow::combinator::{opt, peek};
 use winnow::error::ParserError;
 use winnow::stream::{LocatingSlice, Location, Stateful};
 use winnow::token::{any, one_of, take_while};
 use winnow::{Parser, Result};
 
-use super::error::QueryError;
-use super::node::{FactField, Node, TextForm, is_bare, is_quote};
-use super::time;
+use super::error::{Fault, QueryError};
+use super::field::{self, Value};
+use super::node::{Node, TextForm, is_bare, is_quote};
 use crate::analysis::{self, Shape};
 
 /// How large a query may be.
@@ -32,7 +30,7 @@ impl Limits {
 /// The widest proximity; less than the distance between two texts of a document.
 const SLOP_MAX: u32 = 100;
 /// A shorter prefix would match a large part of all words.
-const PREFIX_CHARS_MIN: usize = 2;
+pub(super) const PREFIX_CHARS_MIN: usize = 2;
 
 #[derive(Debug)]
 struct State {
@@ -43,14 +41,6 @@ struct State {
 }
 
 type Input<'a> = Stateful<LocatingSlice<&'a str>, State>;
-
-/// A failure at a byte offset.
-#[derive(Debug)]
-struct Fault {
-    at: usize,
-    message: String,
-    hint: Option<String>,
-}
 
 impl<'a> ParserError<Input<'a>> for Fault {
     type Inner = Self;
@@ -64,16 +54,6 @@ impl<'a> ParserError<Input<'a>> for Fault {
     }
 }
 
-impl Fault {
-    fn new(at: usize, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), hint: None }
-    }
-
-    fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-}
-
 /// Parses a whole query.
 pub(super) fn parse(text: &str, zone: Tz, limits: Limits) -> std::result::Result<Node, QueryError> {
     let parsed = if text.chars().nth(limits.chars).is_some() {
@@ -83,11 +63,7 @@ pub(super) fn parse(text: &str, zone: Tz, limits: Limits) -> std::result::Result
         let state = State { zone, limits, terms: 0, levels: 0 };
         whole(&mut Input { input: LocatingSlice::new(text), state })
     };
-    parsed.map_err(|fault| QueryError {
-        at: text.get(..fault.at).map_or(0, |before| before.chars().count()),
-        message: fault.message,
-        hint: fault.hint,
-    })
+    parsed.map_err(|fault| fault.locate(text))
 }
 
 fn whole(input: &mut Input<'_>) -> Result<Node, Fault> {
@@ -231,20 +207,14 @@ fn bare(input: &mut Input<'_>, at: usize) -> Result<Node, Fault> {
     {
         let value_at = at + name.len() + 1;
         let value = field_value(input, value, value_at)?;
-        return field(input, at, &name.to_ascii_lowercase(), value);
+        count_terms(input, at, 1)?;
+        return field::node(at, &name.to_ascii_lowercase(), value, input.state.zone);
     }
     if let Some(stem) = word.strip_suffix('*') {
         return prefix(input, at, stem);
     }
     refuse_star(word, at)?;
     text_node(input, at, word.to_owned(), TextForm::Word)
-}
-
-/// The value of a field as it was written.
-struct Value {
-    at: usize,
-    text: String,
-    is_quoted: bool,
 }
 
 fn field_value(input: &mut Input<'_>, bare: &str, at: usize) -> Result<Value, Fault> {
@@ -261,82 +231,6 @@ fn field_value(input: &mut Input<'_>, bare: &str, at: usize) -> Result<Value, Fa
         fault.hint("repeat the field for each value: (from:ana OR from:budi)")
     } else {
         fault.hint("write the value directly after the `:`, in quotes if it has spaces")
-    })
-}
-
-fn field(input: &mut Input<'_>, at: usize, name: &str, value: Value) -> Result<Node, Fault> {
-    count_terms(input, at, 1)?;
-    let zone = input.state.zone;
-    let invalid = |message: String| Fault::new(value.at, message);
-    match name {
-        "kind" => kind(&value),
-        "id" => Ok(Node::Id(value.text)),
-        "has" => match value.text.to_ascii_lowercase().as_str() {
-            "attachment" => Ok(Node::HasAttachment),
-            _ => Err(invalid(format!("expected has:attachment, found has:{}", value.text))),
-        },
-        "direction" => match value.text.to_ascii_lowercase().as_str() {
-            "in" | "inbound" => Ok(Node::Direction(Direction::Inbound)),
-            "out" | "outbound" => Ok(Node::Direction(Direction::Outbound)),
-            _ => Err(invalid(format!("expected direction:in or direction:out, found `{}`", value.text))),
-        },
-        "after" => time::moment(&value.text, zone).map(Node::After).ok_or_else(|| not_a_moment(&value)),
-        "before" => time::moment(&value.text, zone).map(Node::Before).ok_or_else(|| not_a_moment(&value)),
-        "on" => time::span(&value.text, zone).map(|(start, end)| Node::During(start, end)).ok_or_else(|| {
-            invalid(format!("expected a day, found `{}`", value.text)).hint("days are written on:2026-11-21")
-        }),
-        _ => match FactField::ALL.into_iter().find(|field| field.name() == name) {
-            Some(field) => fact(field, value),
-            None => Err(Fault::new(at, format!("there is no field `{name}`")).hint(
-                "fields are from, to, with, kind, type, template, number, id, has, direction, after, before, on, \
-                 class and conversation; put text with a colon in quotes",
-            )),
-        },
-    }
-}
-
-fn not_a_moment(value: &Value) -> Fault {
-    Fault::new(value.at, format!("expected a date, found `{}`", value.text))
-        .hint("dates are written 2026-11-21 or 2026-11-21T09:30:00+07:00")
-}
-
-fn fact(field: FactField, value: Value) -> Result<Node, Fault> {
-    let stem = value.text.strip_suffix('*').filter(|_| !value.is_quoted);
-    if let Some(stem) = stem {
-        refuse_star(stem, value.at)?;
-        if stem.chars().count() < PREFIX_CHARS_MIN {
-            return Err(too_short(value.at));
-        }
-        return Ok(Node::Fact { field, value: stem.to_owned(), is_prefix: true });
-    }
-    if !value.is_quoted {
-        refuse_star(&value.text, value.at)?;
-    }
-    Ok(Node::Fact { field, value: value.text, is_prefix: false })
-}
-
-fn kind(value: &Value) -> Result<Node, Fault> {
-    let text = value.text.to_ascii_lowercase();
-    if let Some(group) = text.strip_suffix(".*") {
-        let is_group =
-            Kind::ALL.iter().any(|kind| kind.as_str().split_once('.').is_some_and(|(of, _)| of == group));
-        if is_group {
-            return Ok(Node::KindGroup(group.to_owned()));
-        }
-    }
-    text.parse().map(Node::Kind).map_err(|_| {
-        let wanted = text.trim_end_matches(['*', '.']);
-        let similar: Vec<&str> = Kind::ALL
-            .iter()
-            .map(|kind| kind.as_str())
-            .filter(|kind| !wanted.is_empty() && kind.contains(wanted))
-            .collect();
-        let hint = if similar.is_empty() {
-            "kinds are written whatsapp.message, or consent.* for a whole group".to_owned()
-        } else {
-            format!("similar kinds: {}", similar.join(", "))
-        };
-        Fault::new(value.at, format!("there is no kind `{}`", value.text)).hint(hint)
     })
 }
 
@@ -357,11 +251,11 @@ fn prefix(input: &mut Input<'_>, at: usize, stem: &str) -> Result<Node, Fault> {
     text_node(input, at, stem.to_owned(), TextForm::Prefix)
 }
 
-fn too_short(at: usize) -> Fault {
+pub(super) fn too_short(at: usize) -> Fault {
     Fault::new(at, format!("expected at least {PREFIX_CHARS_MIN} letters before the `*`"))
 }
 
-fn refuse_star(word: &str, at: usize) -> Result<(), Fault> {
+pub(super) fn refuse_star(word: &str, at: usize) -> Result<(), Fault> {
     match word.find('*') {
         Some(star) => Err(Fault::new(at + star, "`*` can only stand at the end of a word")),
         None => Ok(()),

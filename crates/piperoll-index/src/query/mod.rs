@@ -19,6 +19,7 @@
 
 mod compile;
 mod error;
+mod field;
 mod grammar;
 mod node;
 mod time;

@@ -7,46 +7,12 @@ use piperoll_sources::{Attachment, Direction, Message, Party, Reference, Relatio
 use super::{Fixture, NOON, document, party};
 use crate::{Document, IndexError, Page, Query};
 
-/// An echo to one customer, a template to another, a consent, a status and an image.
+/// A message, its answer, a template to the same customer, a consent, a status and an image.
 fn varied() -> Fixture {
     let mut fixture = Fixture::new();
     let base = document(0, "please confirm the wire transfer today");
-    let echo = Document {
-        seq: 1,
-        kind: Kind::WhatsappEcho,
-        message: Message {
-            source_id: Some("wamid.ECHO".to_owned()),
-            direction: Some(Direction::Outbound),
-            from: Some(Party { phone: Some("15550783881".to_owned()), ..Party::default() }),
-            to: vec![Party {
-                user_id: Some("US.13491208655302741918".to_owned()),
-                username: Some("maria_92".to_owned()),
-                ..party("+48 601 234 567", "María José Łukasiewicz")
-            }],
-            texts: vec!["the transfer was confirmed".to_owned()],
-            ..base.message.clone()
-        },
-        ..base.clone()
-    };
-    let template = Document {
-        seq: 2,
-        class: "mifid-ii".to_owned(),
-        message: Message {
-            source_id: Some("wamid.TPL".to_owned()),
-            message_type: "template".to_owned(),
-            direction: Some(Direction::Outbound),
-            to: vec![party("6281234567890", "Siti Rahayu")],
-            template: Some(TemplateRef {
-                name: Some("order_confirmation_2".to_owned()),
-                id: Some("998877".to_owned()),
-                language: None,
-            }),
-            from: None,
-            texts: vec![],
-            ..base.message.clone()
-        },
-        ..echo.clone()
-    };
+    let (echo, image) = (echo(&base), image(&base));
+    let template = template(&echo);
     let consent = Document {
         seq: 3,
         kind: Kind::ConsentWithdrawn,
@@ -67,21 +33,63 @@ fn varied() -> Fixture {
         },
         ..base.clone()
     };
-    let image = Document {
+    fixture.add([base, echo, template, consent, status, image]);
+    fixture
+}
+
+fn echo(base: &Document) -> Document {
+    Document {
+        seq: 1,
+        kind: Kind::WhatsappEcho,
+        message: Message {
+            source_id: Some("wamid.ECHO".to_owned()),
+            direction: Some(Direction::Outbound),
+            from: Some(Party { phone: Some("15550783881".to_owned()), ..Party::default() }),
+            to: vec![Party {
+                user_id: Some("US.13491208655302741918".to_owned()),
+                username: Some("maria_92".to_owned()),
+                ..party("+48 601 234 567", "María José Łukasiewicz")
+            }],
+            texts: vec!["the transfer was confirmed".to_owned()],
+            ..base.message.clone()
+        },
+        ..base.clone()
+    }
+}
+
+fn template(echo: &Document) -> Document {
+    Document {
+        seq: 2,
+        class: "mifid-ii".to_owned(),
+        message: Message {
+            source_id: Some("wamid.TPL".to_owned()),
+            message_type: "template".to_owned(),
+            to: vec![party("6281234567890", "Siti Rahayu")],
+            template: Some(TemplateRef {
+                name: Some("order_confirmation_2".to_owned()),
+                id: Some("998877".to_owned()),
+                language: None,
+            }),
+            from: None,
+            texts: vec![],
+            ..echo.message.clone()
+        },
+        ..echo.clone()
+    }
+}
+
+fn image(base: &Document) -> Document {
+    let filename = Some("Umowa-kredytowa.pdf".to_owned());
+    Document {
         seq: 5,
         message: Message {
             message_type: "image".to_owned(),
-            attachments: vec![Attachment {
-                filename: Some("Umowa-kredytowa.pdf".to_owned()),
-                ..Attachment::default()
-            }],
+            attachments: vec![Attachment { filename, ..Attachment::default() }],
             texts: vec!["see the scan".to_owned(), "second caption".to_owned()],
             ..base.message.clone()
         },
         ..base.clone()
-    };
-    fixture.add([base, echo, template, consent, status, image]);
-    fixture
+    }
 }
 
 #[test]
