@@ -2,6 +2,7 @@
 
 pub mod ci;
 pub mod corpus;
+pub mod dictionary;
 mod repository;
 pub mod test;
 pub mod tidy;

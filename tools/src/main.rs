@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tools::{ci, corpus, test, tidy};
+use tools::{ci, corpus, dictionary, test, tidy};
 
 /// Tasks of the project.
 #[derive(Parser)]
@@ -18,6 +18,8 @@ struct Arguments {
 enum Task {
     /// Write the generated demo traffic and webhook fixtures
     Corpus(corpus::Arguments),
+    /// Train the next compression dictionary
+    Dictionary(dictionary::Arguments),
     /// Check layout, dependencies and habits of the repository
     Tidy,
     /// Run all checks and tests
@@ -29,6 +31,7 @@ enum Task {
 fn main() -> Result<ExitCode> {
     match Arguments::parse().task {
         Task::Corpus(arguments) => corpus::run(&arguments),
+        Task::Dictionary(arguments) => dictionary::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Test => test::run(),
         Task::Ci => ci::run(),
