@@ -52,6 +52,12 @@ fn not_a_moment(value: &Value) -> Fault {
 }
 
 fn fact(field: FactField, value: Value) -> Result<Node, Fault> {
+    if field == FactField::Number && !value.text.contains(|next: char| next.is_ascii_digit()) {
+        return Err(Fault::new(
+            value.at,
+            format!("expected a business number or its id, found `{}`", value.text),
+        ));
+    }
     let stem = value.text.strip_suffix('*').filter(|_| !value.is_quoted);
     if let Some(stem) = stem {
         refuse_star(stem, value.at)?;

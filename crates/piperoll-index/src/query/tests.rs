@@ -84,6 +84,7 @@ fn errors_point_at_the_character() {
         ("from:\" \"", 5, "expected a value after the `:`"),
         ("kind:message", 5, "there is no kind `message`"),
         ("kind:*", 5, "there is no kind `*`"),
+        ("number:main*", 7, "expected a business number or its id, found `main*`"),
         ("has:link", 4, "expected has:attachment, found has:link"),
         ("direction:up", 10, "expected direction:in or direction:out, found `up`"),
         ("x1 after:yesterday", 9, "expected a date, found `yesterday`"),
