@@ -1,6 +1,6 @@
 //! Reading and verifying of ledgers: from stored objects to events, payloads, proofs and a report.
 //!
-//! [`LedgerReader`] reads events, payloads and whole ranges through the store port; `prove` turns what was read
+//! [`LedgerReader`] reads events, payloads and whole ranges through the store port; [`prove`] turns what was read
 //! into evidence that holds without this archive; `verify` checks a whole ledger and reports
 //! every deviation; `remember` is the text in which an auditor keeps a checkpoint between two runs.
 //!
@@ -12,9 +12,11 @@ mod error;
 mod keys;
 mod payload;
 mod pool;
+pub mod prove;
 mod reader;
 mod segment;
 mod stream;
+mod tiles;
 
 pub use body::Body;
 pub use error::{Damage, ReadError};

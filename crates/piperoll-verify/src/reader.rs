@@ -1,6 +1,7 @@
 //! Finding segments and events: the newest segment by its number, an event by its position.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -9,11 +10,14 @@ use lru::LruCache;
 use piperoll_format::{Genesis, LedgerId, ObjectName, SegmentNo, Seq, Timestamp};
 use piperoll_store::{ObjectKey, WormStore};
 use piperoll_tlog::note::key::{KeyName, VerifierKey};
+use piperoll_tlog::tile::Tile;
+use piperoll_tlog::tile::hashes::TileHashes;
 use tokio::sync::OnceCell;
 
 use crate::error::{Damage, ReadError};
 use crate::keys::{KeySource, NoKeys};
 use crate::segment::{HEADER_BYTES, SegmentData, StoredEvent, read_header};
+use crate::tiles::TILES_MAX;
 
 /// Bytes of decoded segments that a reader keeps.
 const CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -62,6 +66,8 @@ struct State {
     segments_weight: usize,
     /// First `seq` to segment number, of segments that were seen.
     starts: BTreeMap<u64, u64>,
+    /// By level and index, as wide as they were ever needed.
+    tiles: LruCache<(u8, u64), Arc<TileHashes>>,
 }
 
 /// Lists the ledgers in a store: the top-level prefixes that have a genesis object.
@@ -119,6 +125,7 @@ impl LedgerReader {
             segments: LruCache::unbounded(),
             segments_weight: 0,
             starts: BTreeMap::new(),
+            tiles: LruCache::new(const { NonZeroUsize::new(TILES_MAX).expect("not zero") }),
         };
         let inner = Inner { store, ledger, genesis, genesis_bytes, vkey, state: Mutex::new(state) };
         let reader = Self { inner: Arc::new(inner), keys: Arc::new(NoKeys) };
@@ -343,6 +350,23 @@ impl LedgerReader {
 
     pub(crate) fn key(&self, name: &ObjectName) -> ObjectKey {
         key(self.inner.ledger, name)
+    }
+
+    pub(crate) fn known_tile(&self, tile: Tile) -> Option<Arc<TileHashes>> {
+        self.state().tiles.get(&(tile.level(), tile.index())).cloned()
+    }
+
+    pub(crate) fn keep_tile(&self, tile: Tile, hashes: Arc<TileHashes>) {
+        let mut state = self.state();
+        let place = (tile.level(), tile.index());
+        if state.tiles.peek(&place).is_none_or(|known| known.width() < hashes.width()) {
+            state.tiles.put(place, hashes);
+        }
+    }
+
+    /// Forgets all tiles, after a wrong one was found.
+    pub(crate) fn forget_tiles(&self) {
+        self.state().tiles.clear();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use piperoll_format::{KeyId, LedgerId, ObjectEntry, ObjectName, SegmentNo, Seq, SubjectKey};
 
 use crate::error::ReadError;
@@ -35,11 +35,7 @@ impl LedgerReader {
     /// read is part of its event; the stream ends after an error.
     ///
     /// At most about 64 MB are in flight.
-    pub fn stream(
-        &self,
-        from: Seq,
-        to: Seq,
-    ) -> impl Stream<Item = Result<Vec<ReadEvent>, ReadError>> + Send + 'static {
+    pub fn stream(&self, from: Seq, to: Seq) -> BoxStream<'static, Result<Vec<ReadEvent>, ReadError>> {
         let (segments, opener) = (self.clone(), self.clone());
         stream::once(self.clone().numbers(from, to))
             .map_ok(|numbers| stream::iter(numbers.map(Ok::<_, ReadError>)))
@@ -50,6 +46,7 @@ impl LedgerReader {
             .try_flatten()
             .map_ok(move |unit| open_unit(opener.clone(), unit))
             .try_buffered(UNITS_AHEAD)
+            .boxed()
     }
 
     /// Returns the numbers of the segments that hold `from..to`.

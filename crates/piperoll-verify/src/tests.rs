@@ -2,4 +2,5 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
+mod proving;
 mod reading;
