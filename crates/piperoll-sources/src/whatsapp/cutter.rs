@@ -118,20 +118,18 @@ impl<'a> Cutter<'a> {
     /// Gives an entry of `contacts[]` to the first item of its person in this change, else to the first item.
     pub(super) fn attach_contact(&mut self, contact: &RawValue, person: Person<'_>) {
         let start = self.change_start;
-        let mut owner = start;
-        if self.drafts.len() > start + 1 {
-            let drafts = &self.drafts;
-            let people = self.people.get_or_insert_with(|| {
-                let mut people = HashMap::new();
-                for (i, draft) in drafts.iter().enumerate().skip(start) {
-                    for identity in draft.person.identities() {
-                        people.entry(identity).or_insert(i);
-                    }
+        let drafts = &self.drafts;
+        let people = self.people.get_or_insert_with(|| {
+            let mut people = HashMap::new();
+            for (i, draft) in drafts.iter().enumerate().skip(start) {
+                for identity in draft.person.identities() {
+                    people.entry(identity).or_insert(i);
                 }
-                people
-            });
-            owner = person.identities().find_map(|identity| people.get(&identity).copied()).unwrap_or(start);
-        }
+            }
+            people
+        });
+        let owner = person.identities().find_map(|identity| people.get(&identity).copied());
+        let owner = owner.unwrap_or(start);
         self.attach_all(owner, &[contact]);
     }
 

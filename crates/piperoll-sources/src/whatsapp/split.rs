@@ -58,7 +58,7 @@ impl From<Ambiguous> for Refusal {
 /// Reads the body once with typed values, which is all that message traffic needs, and again with raw values when
 /// the place of a whole value is wanted or one of them is odd.
 fn read(body: &str) -> Option<Vec<Item>> {
-    if let Ok(envelope) = serde_json::from_str::<Envelope<'_, Value<'_>>>(body) {
+    if let Ok(envelope) = serde_json::from_str::<Envelope<'_, Box<Value<'_>>>>(body) {
         match cut(body, envelope) {
             Ok(items) => return Some(items),
             Err(Refusal::Ambiguous) => return None,
@@ -69,20 +69,23 @@ fn read(body: &str) -> Option<Vec<Item>> {
     cut(body, envelope).ok()
 }
 
+/// A value that can be read, and its text if that was kept. Boxed: moving a value costs more than allocating it.
+type Opened<'a> = (Option<Box<Value<'a>>>, Option<&'a RawValue>);
+
 /// The value of a change, read or still raw.
 trait Content<'a>: Deserialize<'a> {
-    /// Returns the value if it can be read, and its text if that was kept.
-    fn open(self) -> Result<(Option<Value<'a>>, Option<&'a RawValue>), Ambiguous>;
+    /// Opens the value.
+    fn open(self) -> Result<Opened<'a>, Ambiguous>;
 }
 
-impl<'a> Content<'a> for Value<'a> {
-    fn open(self) -> Result<(Option<Self>, Option<&'a RawValue>), Ambiguous> {
+impl<'a> Content<'a> for Box<Value<'a>> {
+    fn open(self) -> Result<Opened<'a>, Ambiguous> {
         Ok((Some(self), None))
     }
 }
 
 impl<'a> Content<'a> for &'a RawValue {
-    fn open(self) -> Result<(Option<Value<'a>>, Option<&'a RawValue>), Ambiguous> {
+    fn open(self) -> Result<Opened<'a>, Ambiguous> {
         Ok((head(self)?, Some(self)))
     }
 }
@@ -123,7 +126,7 @@ struct Sent<'e> {
 fn cut_change<'a>(
     cutter: &mut Cutter<'a>,
     field: &str,
-    value: Option<Value<'a>>,
+    value: Option<Box<Value<'a>>>,
     raw: Option<&'a RawValue>,
     sent: Sent<'_>,
 ) -> Result<(), Refusal> {
@@ -149,9 +152,14 @@ fn cut_change<'a>(
     if cutter.count() == first {
         return cut_whole(cutter, field, raw.ok_or(Refusal::NeedsRaw)?, place);
     }
-    for contact in contacts.into_iter().flatten().flatten() {
-        let who: ContactHead<'_> = head(contact)?.unwrap_or_default();
-        cutter.attach_contact(contact, Person::new(who.wa_id, who.user_id));
+    let contacts: Elements<'_> = contacts.into_iter().flatten().flatten().collect();
+    if cutter.count() == first + 1 {
+        cutter.attach_all(first, &contacts);
+    } else {
+        for contact in contacts {
+            let who: ContactHead<'_> = head(contact)?.unwrap_or_default();
+            cutter.attach_contact(contact, Person::new(who.wa_id, who.user_id));
+        }
     }
     others.iter().for_each(|others| cutter.attach_all(first, others));
     if let Some(metadata) = &metadata {
@@ -164,7 +172,7 @@ fn cut_change<'a>(
 fn cut_arrays<'a>(
     cutter: &mut Cutter<'a>,
     field: &str,
-    value: Value<'a>,
+    value: Box<Value<'a>>,
     place: Place<'_>,
 ) -> Result<(), Ambiguous> {
     let (message, echo, status) = match field {

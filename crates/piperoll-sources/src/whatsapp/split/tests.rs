@@ -247,7 +247,7 @@ fn unreadable_envelope_is_one_item() {
         &TEXT.replace("\"metadata\":", "\"metadata\":{},\"metadata\":"),
         &TEXT.replace("\"messages\":", "\"messages\":[],\"mess\\u0061ges\":"),
         &TEXT.replace("\"id\":\"wamid.A1\"", "\"id\":\"wamid.A1\",\"id\":\"wamid.A2\""),
-        &TEXT.replace("\"wa_id\"", "\"wa_id\":\"1\",\"wa_id\""),
+        &BATCH.replace("\"wa_id\"", "\"wa_id\":\"1\",\"wa_id\""),
         &TEXT.replace("\"field\"", "\"value\":{},\"field\""),
     ] {
         check(body, &whole);
