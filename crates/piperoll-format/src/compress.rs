@@ -26,6 +26,9 @@ const DICTIONARY_BYTES_MAX: usize = 64 * 1024;
 /// The largest payload that is decompressed: the largest body with generous room for its envelope.
 pub const PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// The greatest number of a dictionary: the method of dictionary `n` is `n + 1`, in one byte.
+pub(crate) const DICTIONARY_NUMBER_MAX: u8 = 254;
+
 /// A compression dictionary that payloads refer to by number.
 #[derive(Clone, Copy)]
 pub struct Dictionary {

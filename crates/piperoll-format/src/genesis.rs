@@ -14,6 +14,7 @@
 //! | 10 | retain-until of this object and of the dictionaries |
 
 use crate::cbor::{Reader, Writer};
+use crate::compress::DICTIONARY_NUMBER_MAX;
 use crate::error::DecodeError;
 use crate::event::{FORMAT_VERSION, read_version};
 use crate::id::{KekId, LedgerId, ObjectDigest};
@@ -82,8 +83,10 @@ impl Genesis {
             policies: read_list(map.required(8, "policies (key 8)")?, |r| r.text().map(str::to_owned))?,
             dictionaries: read_list(map.required(9, "dictionaries (key 9)")?, |reader| {
                 expect_count(reader, 2)?;
-                let number = u8::try_from(reader.uint()?).ok().filter(|number| *number > 0);
-                let out_of_range = DecodeError::Range { what: "dictionary number", expected: "1 to 255" };
+                let number = u8::try_from(reader.uint()?)
+                    .ok()
+                    .filter(|number| (1..=DICTIONARY_NUMBER_MAX).contains(number));
+                let out_of_range = DecodeError::Range { what: "dictionary number", expected: "1 to 254" };
                 Ok((number.ok_or(out_of_range)?, ObjectDigest::from_slice(reader.bytes()?)?))
             })?,
             retain_until: RetainUntil(Timestamp(map.required(10, "retain-until (key 10)")?.uint()?)),

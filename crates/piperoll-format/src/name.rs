@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::class::Bucket;
+use crate::compress::DICTIONARY_NUMBER_MAX;
 use crate::error::DecodeError;
 use crate::id::{DigestPrefix, LedgerId, SegmentNo};
 
@@ -71,7 +72,7 @@ impl ObjectName {
                 number: rest
                     .strip_suffix(".zdict")
                     .and_then(|n| n.parse().ok())
-                    .filter(|n| *n > 0)
+                    .filter(|n| (1..=DICTIONARY_NUMBER_MAX).contains(n))
                     .ok_or(foreign.clone())?,
             },
             Some(("tile", rest)) if is_tile(rest) => Self::Tile(text.to_owned()),

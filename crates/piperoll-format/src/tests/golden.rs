@@ -101,6 +101,7 @@ fn committed_payloads_open_and_the_body_is_whole_again() {
     for bytes in &segment.cores {
         let core = EventCore::decode(bytes).expect("a core");
         let pack = usize::from(core.payload.key.is_some());
+        assert_eq!(core.payload.key.is_none(), core.kind.is_clear());
         let start = usize::try_from(core.payload.offset).expect("a small pack");
         let stored = &packs[pack][start..start + usize::try_from(core.payload.stored).expect("a small pack")];
         let key = core.payload.key.map(|id| {
@@ -220,6 +221,9 @@ fn expected_event(event: &sample::Sample) -> Value {
         "nonce": sealed.then(|| hex(&sample::nonce(seq))),
         "key_subject": sealed.then_some(subject),
         "subject_key": sealed.then(|| hex(&sample::subject_key(subject))),
-        "method": match event.plan.stored { Stored::SealedZstd => 1, _ => 0 },
+        "method": match event.plan.stored {
+            Stored::SealedFrame(method) => method,
+            Stored::Clear | Stored::Sealed => 0,
+        },
     })
 }

@@ -237,6 +237,7 @@ fn names_of_other_formats_are_refused() {
         "log/000000000001.SEG",
         "dictionaries/0.zdict",
         "dictionaries/01.zdict",
+        "dictionaries/255.zdict",
         "dictionaries/256.zdict",
         "payloads/a/2026-11/000000000001-0011223344556677.keys",
         "payloads/a/2026-11/000000000001-001122334455667.pack",

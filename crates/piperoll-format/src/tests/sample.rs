@@ -53,8 +53,8 @@ const CUT_STATUS: &str =
 pub(super) enum Stored {
     Clear,
     Sealed,
-    /// Sealed, with one zstd frame inside; the bytes are the committed ones.
-    SealedZstd,
+    /// Sealed, with one zstd frame of this method inside; the bytes are the committed ones.
+    SealedFrame(u8),
 }
 
 /// An event before it has a place.
@@ -135,7 +135,7 @@ pub(super) fn bucket(class: &str) -> Bucket {
 const fn class_of(stored: Stored) -> &'static str {
     match stored {
         Stored::Clear => "archive",
-        Stored::Sealed | Stored::SealedZstd => "messages-6y",
+        Stored::Sealed | Stored::SealedFrame(_) => "messages-6y",
     }
 }
 
@@ -203,8 +203,7 @@ fn genesis() -> Genesis {
         created_at: CREATED_AT,
         kek: Kek::new(KEK).id(),
         policies: vec!["id = \"archive\"\n".to_owned(), "id = \"messages-6y\"\n".to_owned()],
-        // The real dictionary is another vector's business.
-        dictionaries: vec![(1, ObjectDigest([0xd1; 32]))],
+        dictionaries: vec![(1, Dictionary::ALL[0].digest())],
         retain_until: TEN_YEARS,
     }
 }
@@ -228,8 +227,13 @@ fn plans() -> Vec<Plan> {
         },
         Plan { name: "message", kind: Kind::WhatsappMessage, payload: message(), stored: Stored::Sealed },
         Plan { name: "delivery", kind: Kind::Delivery, payload: delivery(), stored: Stored::Sealed },
-        Plan { name: "reply", kind: Kind::WhatsappMessage, payload: reply(), stored: Stored::SealedZstd },
-        Plan { name: "status", kind: Kind::WhatsappStatus, payload: status(), stored: Stored::Sealed },
+        Plan { name: "reply", kind: Kind::WhatsappMessage, payload: reply(), stored: Stored::SealedFrame(1) },
+        Plan {
+            name: "status",
+            kind: Kind::WhatsappStatus,
+            payload: status(),
+            stored: Stored::SealedFrame(2),
+        },
         Plan {
             name: "disposal",
             kind: Kind::DisposalOrdered,
@@ -300,7 +304,7 @@ fn reply() -> Payload {
             source_id: Some("wamid.GOLDEN2".to_owned()),
             number: Some("106540352242922".to_owned()),
             occurred_at: Some(-1_000_000),
-            flags: vec!["time-before-2009".to_owned()],
+            flags: vec!["time-implausible".to_owned()],
             class_reason: Some("messages-6y: rule 1".to_owned()),
             conflicts_with: Some(Seq(1)),
         },
@@ -343,11 +347,15 @@ fn stored(plan: &Plan, seq: u64) -> Vec<u8> {
     match plan.stored {
         Stored::Clear => [&salt(seq)[..], &raw].concat(),
         Stored::Sealed => seal(plan, seq, &raw),
-        Stored::SealedZstd if std::env::var_os(REGENERATE).is_some() => {
-            let frame = zstd::bulk::compress(&payload, 3).expect("zstd needs only memory");
-            seal(plan, seq, &[&[1], &frame[..]].concat())
+        Stored::SealedFrame(method) if std::env::var_os(REGENERATE).is_some() => {
+            let dictionary = if method == 2 { Dictionary::ALL[0].bytes } else { &[] };
+            let mut compressor =
+                zstd::bulk::Compressor::with_dictionary(3, dictionary).expect("a zstd dictionary");
+            compressor.include_dictid(false).expect("a parameter of zstd");
+            let frame = compressor.compress(&payload).expect("zstd needs only memory");
+            seal(plan, seq, &[&[method], &frame[..]].concat())
         }
-        Stored::SealedZstd => fs::read(folder().join(format!("stored-payload-{}.bin", plan.name)))
+        Stored::SealedFrame(_) => fs::read(folder().join(format!("stored-payload-{}.bin", plan.name)))
             .expect("the committed vector is readable"),
     }
 }
