@@ -165,6 +165,15 @@ fn cut<'a>(body: &'a [u8], cuts: &[Index], owners: &[usize]) -> (Skeleton, Vec<u
 }
 
 #[test]
+fn empty_slice_stands_before_the_one_that_starts_where_it_does() {
+    let item = |seq, ranges| SkeletonItem { seq: Seq(seq), ranges };
+    let skeleton =
+        Skeleton { body_length: 6, items: vec![item(1, vec![2..4, 5..5]), item(2, vec![2..2, 5..6])] };
+    let slices: [Vec<&[u8]>; 2] = [vec![b"cd", b""], vec![b"", b"f"]];
+    assert_eq!(rebuild_body(&skeleton, b"abe", &slices), Ok(b"abcdef".to_vec()));
+}
+
+#[test]
 fn item_slices_are_the_same_whichever_way_the_item_is_stored() {
     let body = br#"{"a":[1,2],"b":3}"#.to_vec();
     let whole = Payload {
