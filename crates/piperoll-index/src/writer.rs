@@ -1,13 +1,10 @@
 //! The one writer of an index: applies documents, commits them with the cursor, forgets buckets.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::thread::{self, JoinHandle};
 
-use tantivy::index::SegmentMeta;
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
-use tantivy::{FutureResult, IndexWriter, TantivyError};
+use tantivy::{IndexWriter, TantivyError};
 
 use crate::document::Document;
 use crate::error::{Doing, IndexError};
@@ -28,7 +25,8 @@ pub struct SearchWriter {
     next_seq: u64,
     /// Whether documents were applied since the last commit.
     is_dirty: bool,
-    merging: Option<FutureResult<Option<SegmentMeta>>>,
+    /// Waits for the merge that is under way.
+    merging: Option<JoinHandle<()>>,
 }
 
 impl SearchWriter {
@@ -116,8 +114,10 @@ impl SearchWriter {
 
     /// Waits for a merge that is under way; for tests, measurements and an orderly stop.
     pub fn finish_merge(&mut self) {
-        if let Some(merging) = self.merging.take() {
-            report_merge(merging.wait());
+        if let Some(merging) = self.merging.take()
+            && merging.join().is_err()
+        {
+            tracing::warn!("an index merge panicked and will be tried again");
         }
     }
 
@@ -136,18 +136,13 @@ impl SearchWriter {
 
     /// Starts the next merge if none is under way. A failed merge costs nothing but speed.
     fn merge_in_background(&mut self) -> Result<(), IndexError> {
-        if let Some(mut merging) = self.merging.take() {
-            match Pin::new(&mut merging).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => {
-                    self.merging = Some(merging);
-                    return Ok(());
-                }
-                Poll::Ready(result) => {
-                    report_merge(result);
-                    // The snapshot still shows the files from before the merge.
-                    self.shared.refresh()?;
-                }
-            }
+        if self.merging.as_ref().is_some_and(|merging| !merging.is_finished()) {
+            return Ok(());
+        }
+        if self.merging.is_some() {
+            self.finish_merge();
+            // The snapshot still shows the files from before the merge.
+            self.shared.refresh()?;
         }
         let searcher = self.shared.snapshot().searcher;
         let mut extents = Vec::with_capacity(searcher.segment_readers().len());
@@ -157,7 +152,12 @@ impl SearchWriter {
         }
         let ids = merge::plan(&mut extents);
         if !ids.is_empty() {
-            self.merging = Some(self.writer.merge(&ids));
+            let merge = self.writer.merge(&ids);
+            self.merging = Some(thread::spawn(move || {
+                if let Err(error) = merge.wait() {
+                    tracing::warn!(%error, "an index merge failed and will be tried again");
+                }
+            }));
         }
         Ok(())
     }
@@ -187,11 +187,5 @@ impl SearchWriter {
     pub(crate) fn delete_without_rewriting(&mut self, bucket: &str) -> Result<(), IndexError> {
         self.finish_merge();
         self.delete_bucket(bucket)
-    }
-}
-
-fn report_merge(result: tantivy::Result<Option<SegmentMeta>>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, "an index merge failed and will be tried again");
     }
 }

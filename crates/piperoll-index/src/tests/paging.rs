@@ -30,6 +30,19 @@ fn pages_join_to_the_whole_result_over_many_files_and_later_commits() {
 }
 
 #[test]
+fn commits_do_not_wait_for_a_merge_that_is_under_way() {
+    let mut fixture = Fixture::new();
+    let text = "alpha beta gamma delta ".repeat(50);
+    for commit in 0..40_u64 {
+        fixture.add((commit * 50..commit * 50 + 50).map(|seq| document(seq, &text)));
+    }
+    fixture.writer.finish_merge();
+    fixture.writer.commit(2_001).unwrap();
+    assert_eq!(fixture.find("\"gamma delta\"").len(), 1_000);
+    assert_eq!(fixture.index.len(), 2_000);
+}
+
+#[test]
 fn a_page_deep_in_a_large_result_is_exact() {
     let mut fixture = Fixture::new();
     fixture.add((0..20_000).map(|seq| document(seq, "common")));
