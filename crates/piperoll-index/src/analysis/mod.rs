@@ -1,6 +1,6 @@
 //! Turns text into searchable tokens, the same way for documents and for queries.
 //!
-//! - NFKC, then case and diacritics are folded ([`fold`]), so that `ZAŻÓŁĆ`, `zazolc` and `zażółć` are one word.
+//! - NFKC, then case and diacritics are folded ([`mod@fold`]), so that `ZAŻÓŁĆ`, `zazolc` and `zażółć` are one word.
 //! - Letters, digits and the marks that belong to them make a word. Everything else separates; a query such as
 //!   `acct-12` or `10:30` is therefore a phrase of two words.
 //! - Scripts written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) and Korean, whose particles are
