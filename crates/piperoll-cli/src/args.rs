@@ -1,0 +1,296 @@
+//! What can be typed: commands, options, their help and the environment variables behind them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use clap::builder::styling::{AnsiColor, Effects, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .usage(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .literal(AnsiColor::Cyan.on_default().effects(Effects::BOLD))
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Printed below every help: the exit codes are a promise to scripts.
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  success
+    1  the operation failed
+    2  wrong usage
+    3  verification found problems
+    4  verification is incomplete: something could not be read
+   10  archive or ledger not found
+   11  conflict, or another process writes to the archive
+   12  a key or signature is unknown
+  130  interrupted
+Treat any other code as a failure. With --json, an error is one JSON object on stderr.";
+
+/// Write-once compliance archive for WhatsApp Business traffic
+#[derive(Debug, Parser)]
+#[command(name = "piperoll", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Directory of the archive
+    #[arg(long, value_name = "DIR", env = "PIPEROLL_DIR", default_value = "archive", global = true)]
+    pub(crate) dir: PathBuf,
+    /// Use the server at this address instead of looking for one on the directory
+    #[arg(long, value_name = "URL", env = "PIPEROLL_SERVER", global = true)]
+    pub(crate) server: Option<String>,
+    /// Token for the server
+    #[arg(long, value_name = "TOKEN", env = "PIPEROLL_TOKEN", hide_env_values = true, global = true)]
+    pub(crate) token: Option<String>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Time zone in which times are shown, UTC beside, and in which dates of a query are meant
+    #[arg(long, value_name = "ZONE", global = true, value_parser = parse_zone)]
+    pub(crate) tz: Option<Tz>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create an archive
+    Init(InitArgs),
+    /// Receive webhooks and answer the API
+    Serve(ServeArgs),
+    /// Create an archive with made-up traffic and show what it can do
+    Demo(DemoArgs),
+    /// Find events
+    Search(SearchArgs),
+    /// Show one event
+    Show(ShowArgs),
+    /// Show a conversation
+    Conversation(ConversationArgs),
+    /// Write the events of a query with their proofs to a file
+    Export(ExportArgs),
+    /// Check everything that is stored
+    Verify(VerifyArgs),
+    /// Destroy what retention no longer keeps
+    #[command(subcommand)]
+    Dispose(DisposeCommand),
+    /// Look after the search index
+    #[command(subcommand)]
+    Index(IndexCommand),
+    /// Check the installation and say what to do
+    Doctor,
+    /// Manage access tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Manage the keys of the archive
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Show the configuration in effect
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script
+    Completions(CompletionsArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InitArgs {
+    /// Name of the log for all time, such as `archive.example.com/records`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) origin: Option<String>,
+    /// Shipped retention policies, by name; see retention-policies/
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) policies: Vec<String>,
+    /// Retention policy file of your own; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy_file: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on [default: 127.0.0.1:8722]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Form of the log on stderr
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = LogForm::Text)]
+    pub(crate) log: LogForm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    Text,
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Address to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8722")]
+    pub(crate) listen: SocketAddr,
+    /// End after the tour instead of serving on
+    #[arg(long)]
+    pub(crate) exit: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SearchArgs {
+    /// Words, "phrases", and fields such as from:, kind:, after:
+    #[arg(required = true, num_args = 1.., value_name = "QUERY")]
+    pub(crate) query: Vec<String>,
+    /// Most results
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: u32,
+    /// Order of the results
+    #[arg(long, value_enum, default_value_t = Order::Newest)]
+    pub(crate) order: Order,
+    /// Continue behind an earlier page
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) page: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Order {
+    Newest,
+    Oldest,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArgs {
+    /// Position of the event
+    pub(crate) seq: u64,
+    /// Write the captured bytes, exactly, to stdout
+    #[arg(long, conflicts_with = "proof")]
+    pub(crate) raw: bool,
+    /// Print the proof in the C2SP tlog-proof format
+    #[arg(long)]
+    pub(crate) proof: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConversationArgs {
+    /// Conversation, as `piperoll search` and `piperoll show` print it
+    pub(crate) id: String,
+    /// Most messages
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Continue behind an earlier page
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) page: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// Words, "phrases", and fields such as from:, kind:, after:
+    #[arg(required = true, num_args = 1.., value_name = "QUERY")]
+    pub(crate) query: Vec<String>,
+    /// File to write, JSON lines; must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// Check the checkpoint's signature instead of every event's
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Check that the ledger only grew since this checkpoint, in addition to the remembered one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
+    /// Do not open payloads, even if the keys are there
+    #[arg(long)]
+    pub(crate) no_keys: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DisposeCommand {
+    /// List what is due, and why the rest stays
+    Plan,
+    /// Destroy what is due, and record it
+    Execute(DisposeExecuteArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DisposeExecuteArgs {
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Build the search index anew from the store
+    Rebuild,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Create a token and show it once
+    Create(TokenCreateArgs),
+    /// List tokens
+    List,
+    /// Revoke a token
+    Revoke(TokenRevokeArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TokenCreateArgs {
+    /// Name that appears in the record of access
+    pub(crate) name: String,
+    /// What the token may do
+    #[arg(long, value_enum)]
+    pub(crate) role: RoleArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleArg {
+    /// Hand in events
+    Ingest,
+    /// Search, view and export
+    Officer,
+    /// Search, view, export and verify
+    Auditor,
+    /// Everything
+    Admin,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TokenRevokeArgs {
+    /// Id or name of the token
+    pub(crate) token: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write all keys to a file, encrypted with a passphrase
+    Backup(KeyFileArgs),
+    /// Put the keys of a backup back in place
+    Restore(KeyFileArgs),
+    /// Show the public parts of the keys
+    Show,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct KeyFileArgs {
+    /// Backup file; the passphrase is asked for, or taken from PIPEROLL_PASSPHRASE
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the configuration in effect, secrets masked
+    Show,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// Shell
+    pub(crate) shell: Shell,
+}
+
+fn parse_zone(text: &str) -> Result<Tz, String> {
+    text.parse().map_err(|_| format!("expected an IANA time zone such as `Europe/Warsaw`, found `{text}`"))
+}

@@ -1,0 +1,89 @@
+//! Settings from environment variables.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+
+use super::file::{ConfigFile, Limits, Secret, WhatsApp};
+use super::{KEYS, nearest};
+use crate::error::{Exit, Failure};
+
+const PREFIX: &str = "PIPEROLL_";
+
+/// The variables that begin with `PIPEROLL_`, as the process got them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Takes the variables of this process.
+    pub(crate) fn of_process() -> Self {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        });
+        Self(variables.collect())
+    }
+
+    /// Takes the given variables.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        Self(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    /// Returns variables that look like misspelt settings, each with the one that may be meant.
+    pub(crate) fn misspelt(&self) -> Vec<(String, &'static str)> {
+        let known = || KEYS.iter().map(|key| key.variable);
+        let unknown = self.0.keys().filter(|name| !known().any(|variable| variable == name.as_str()));
+        // The prefix alone makes any two names similar.
+        let suffixes = || known().map(|name| &name[PREFIX.len()..]);
+        let likely = unknown.filter_map(|name| {
+            let found = nearest(&name[PREFIX.len()..], suffixes())?;
+            let meant = known().find(|variable| variable[PREFIX.len()..] == *found)?;
+            (strsim::damerau_levenshtein(name, meant) <= 3).then(|| (name.clone(), meant))
+        });
+        likely.collect()
+    }
+
+    /// Reads the variables as a configuration; an empty variable counts as not set.
+    pub(crate) fn parse(&self) -> anyhow::Result<ConfigFile> {
+        let app_secrets = self.get("whatsapp.app_secrets").map(list).unwrap_or_default();
+        let config = ConfigFile {
+            listen: self.read("listen")?,
+            time_zone: self.read("time_zone")?,
+            whatsapp: Some(WhatsApp {
+                app_secrets: app_secrets.into_iter().map(Secret::new).collect(),
+                verify_token: self.get("whatsapp.verify_token").map(Secret::new),
+            }),
+            limits: Some(Limits {
+                waiting_events_max: self.read("limits.waiting_events_max")?,
+                waiting_bytes_max: self.read("limits.waiting_bytes_max")?,
+                commit_events_max: self.read("limits.commit_events_max")?,
+                commit_bytes_max: self.read("limits.commit_bytes_max")?,
+                commit_wait_us: self.read("limits.commit_wait_us")?,
+            }),
+        };
+        config.check_values().map_err(|error| Failure::new(Exit::Usage, format!("environment: {error}")))?;
+        Ok(config)
+    }
+
+    fn get(&self, path: &str) -> Option<&str> {
+        let key = KEYS.iter().find(|key| key.path == path).expect("only keys of the list are asked for");
+        self.0.get(key.variable).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn read<T>(&self, path: &str) -> anyhow::Result<Option<T>>
+    where
+        T: std::str::FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let Some(text) = self.get(path) else { return Ok(None) };
+        let variable = KEYS.iter().find(|key| key.path == path).map_or(path, |key| key.variable);
+        let parsed = text.parse().map_err(|error| anyhow::anyhow!("{error}"));
+        let failure = || Failure::new(Exit::Usage, format!("environment variable `{variable}` has the value `{text}`"));
+        parsed.map(Some).with_context(failure)
+    }
+}
+
+fn list(text: &str) -> Vec<&str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
+}

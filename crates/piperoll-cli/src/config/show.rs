@@ -1,0 +1,58 @@
+//! Showing settings without their secrets.
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::file::Secret;
+use super::{KEYS, Settings};
+use crate::secret::hex;
+
+/// Returns the settings as TOML, each line with where it came from.
+pub(crate) fn show_toml(settings: &Settings) -> String {
+    let mut text = String::new();
+    let mut table = "";
+    for (key, origin) in KEYS.iter().zip(&settings.origins) {
+        let (in_table, name) = key.path.split_once('.').unwrap_or(("", key.path));
+        if in_table != table {
+            text.push_str(&format!("\n[{in_table}]\n"));
+            table = in_table;
+        }
+        let line = match value(settings, key.path) {
+            Value::Null => format!("# {name} is not set"),
+            value => format!("{name} = {value}"),
+        };
+        text.push_str(&format!("{line:<48} # {}\n", origin.name()));
+    }
+    text
+}
+
+/// Returns the settings as JSON: for each key its value, origin and variable.
+pub(crate) fn show_json(settings: &Settings) -> Value {
+    let keys = KEYS.iter().zip(&settings.origins).map(|(key, origin)| {
+        let shown =
+            json!({ "value": value(settings, key.path), "from": origin.name(), "variable": key.variable });
+        (key.path.to_owned(), shown)
+    });
+    Value::Object(keys.collect())
+}
+
+fn value(settings: &Settings, path: &str) -> Value {
+    let (whatsapp, limits) = (&settings.whatsapp, &settings.limits);
+    match path {
+        "listen" => json!(settings.listen.to_string()),
+        "time_zone" => json!(settings.time_zone.name()),
+        "whatsapp.app_secrets" if whatsapp.app_secrets.is_empty() => Value::Null,
+        "whatsapp.app_secrets" => whatsapp.app_secrets.iter().map(masked_with_id).collect(),
+        "whatsapp.verify_token" => json!(whatsapp.verify_token.as_ref().map(|_| "********")),
+        "limits.waiting_events_max" => json!(limits.waiting_events_max),
+        "limits.waiting_bytes_max" => json!(limits.waiting_bytes_max),
+        "limits.commit_events_max" => json!(limits.commit_events_max),
+        "limits.commit_bytes_max" => json!(limits.commit_bytes_max),
+        _ => json!(limits.commit_wait_us),
+    }
+}
+
+/// An app secret is masked to the id under which deliveries record it, so that a rotation can be followed.
+fn masked_with_id(secret: &Secret) -> Value {
+    json!(format!("******** (id {})", hex(&Sha256::digest(secret.expose().as_bytes())[..4])))
+}
