@@ -132,7 +132,8 @@ impl StoreKeys {
             Err(error) if error.is_not_found() => return Ok((at, None)),
             Err(error) => return Err(ReadError::store(error)),
         };
-        let object = KeyObject::decode(&bytes).map_err(|error| ReadError::damaged(&name, None, error))?;
+        // One damaged object must not hide the keys in all others.
+        let Ok(object) = KeyObject::decode(&bytes) else { return Ok((at, None)) };
         if object.kek != self.kek.id() {
             let (expected, found) =
                 (format!("keys under {}", self.kek.id()), format!("under {}", object.kek));

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
 use ed25519_dalek::{Signer as _, SigningKey};
 use piperoll_format::{
     Bucket, ChainHash, Class, Codec, Dictionary, DisposalOrder, EventCore, Facts, Genesis, Kek, KeyBinding,
@@ -17,7 +16,7 @@ use piperoll_policy::{Policy, PolicySet, bucket_label, segment_retain_until};
 use piperoll_store::{Lock, ManualClock, MemoryStore, ObjectKey, WormStore};
 use piperoll_tlog::checkpoint::Checkpoint;
 use piperoll_tlog::frontier::Frontier;
-use piperoll_tlog::hash::{NodeHash, leaf_hash};
+use piperoll_tlog::hash::leaf_hash;
 use piperoll_tlog::note::key::NoteSigner;
 
 use crate::reader::key;
@@ -62,6 +61,10 @@ pub(crate) struct TestLedger {
     keys: HashMap<KeyId, SubjectKey>,
     counter: u64,
     codec: Codec,
+    /// Changes encoded cores before they are chained and signed.
+    pub(crate) edit: fn(&mut Vec<u8>),
+    /// Seconds by which locks are recorded too short.
+    pub(crate) cut_locks: u64,
     pub(crate) checkpoints: Vec<String>,
 }
 
@@ -103,13 +106,14 @@ pub(crate) fn short_lived(subject: &str, text: &str) -> Draft {
 impl TestLedger {
     /// Creates a ledger with genesis, dictionary and the first event.
     pub(crate) async fn new() -> Self {
-        let clock = Arc::new(ManualClock::new(START.0));
-        let store = Arc::new(MemoryStore::new(clock.clone()));
-        Self::on(store, clock).await
+        Self::signed_by([7; 32], Kind::LedgerOpened).await
     }
 
-    pub(crate) async fn on(store: Arc<MemoryStore>, clock: Arc<ManualClock>) -> Self {
-        let signing = SigningKey::from_bytes(&[7; 32]);
+    /// The same with another key or another first event.
+    pub(crate) async fn signed_by(signing: [u8; 32], first: Kind) -> Self {
+        let clock = Arc::new(ManualClock::new(START.0));
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let signing = SigningKey::from_bytes(&signing);
         let kek = Kek::new([9; 32]);
         let ledger = LedgerId([0x42; 16]);
         let genesis = Genesis {
@@ -139,6 +143,8 @@ impl TestLedger {
             keys: HashMap::new(),
             counter: 0,
             codec: Codec::default(),
+            edit: |_| (),
+            cut_locks: 0,
             checkpoints: Vec::new(),
         };
         for dictionary in Dictionary::ALL {
@@ -146,7 +152,7 @@ impl TestLedger {
             built.create(&name, dictionary.bytes.to_vec(), segment_lock(START)).await;
         }
         built.create(&ObjectName::Genesis, genesis, segment_lock(START)).await;
-        built.commit(vec![own(Kind::LedgerOpened, b"opened".to_vec())]).await;
+        built.commit(vec![own(first, b"opened".to_vec())]).await;
         built
     }
 
@@ -180,6 +186,15 @@ impl TestLedger {
 
     /// Commits events as one segment: packs and keys first, then the segment.
     pub(crate) async fn commit(&mut self, drafts: Vec<Draft>) -> SegmentNo {
+        self.commit_with(drafts, |_| ()).await
+    }
+
+    /// Commits events whose cores are changed before they are chained and signed: a writer that does wrong.
+    pub(crate) async fn commit_with(
+        &mut self,
+        drafts: Vec<Draft>,
+        change: impl FnOnce(&mut Vec<EventCore>),
+    ) -> SegmentNo {
         let prepared = self.seal(&drafts);
         let mut packs: BTreeMap<Bucket, PackBuilder> = BTreeMap::new();
         let mut new_keys: BTreeMap<Bucket, Vec<(KeyId, [u8; 60])>> = BTreeMap::new();
@@ -206,7 +221,8 @@ impl TestLedger {
             let payload = PayloadRef { pack: pack_of[&sealed.bucket], offset, ..sealed.reference.clone() };
             EventCore { payload, ..sealed.core.clone() }
         });
-        let cores: Vec<EventCore> = cores.collect();
+        let mut cores: Vec<EventCore> = cores.collect();
+        change(&mut cores);
         self.put_segment(cores, objects).await
     }
 
@@ -257,7 +273,8 @@ impl TestLedger {
 
     async fn put_object(&mut self, object: ObjectType, bucket: &Bucket, bytes: Vec<u8>) -> ObjectEntry {
         let digest = ObjectDigest::of(&bytes);
-        let retain_until = bucket_lock(bucket);
+        let mut retain_until = bucket_lock(bucket);
+        retain_until.0.0 -= self.cut_locks * Timestamp::SECOND;
         let entry =
             ObjectEntry { object, bucket: bucket.clone(), digest, size: bytes.len() as u64, retain_until };
         self.create(&entry.name(self.segment), bytes, retain_until).await;
@@ -274,7 +291,8 @@ impl TestLedger {
         let first_seq = self.seq;
         let (mut encoded, mut signatures) = (Vec::new(), Vec::new());
         for core in cores {
-            let core = EventCore { prev: self.chain, ..core }.encode();
+            let mut core = EventCore { prev: self.chain, ..core }.encode();
+            (self.edit)(&mut core);
             self.chain = chain_hash(&core);
             self.frontier.append(leaf_hash(&core));
             signatures.extend_from_slice(&self.signing.sign(&signed_bytes(&core)).to_bytes());
@@ -288,7 +306,9 @@ impl TestLedger {
             number: self.segment,
             first_seq,
             previous: self.previous,
-            retain_until: segment_lock(self.now),
+            retain_until: RetainUntil(Timestamp(
+                segment_lock(self.now).0.0 - self.cut_locks * Timestamp::SECOND,
+            )),
             frontier,
             cores: encoded.iter().map(Vec::as_slice).collect(),
             signatures: &signatures,
@@ -335,15 +355,6 @@ impl TestLedger {
         }
         self.commit(vec![own(Kind::DisposalCompleted, b"done".to_vec())]).await;
     }
-
-    /// Returns the names and bytes of every object of the ledger.
-    pub(crate) async fn objects(&self) -> Vec<(ObjectKey, Bytes)> {
-        let mut objects = Vec::new();
-        for meta in self.store.objects() {
-            objects.push((meta.key.clone(), self.store.get(&meta.key).await.unwrap()));
-        }
-        objects
-    }
 }
 
 struct Sealed {
@@ -352,13 +363,6 @@ struct Sealed {
     reference: PayloadRef,
     core: EventCore,
     new_key: Option<(KeyId, [u8; 60])>,
-}
-
-/// Returns the leaf hashes of all events, oldest first.
-pub(crate) fn root_of(leaves: &[NodeHash]) -> NodeHash {
-    let mut frontier = Frontier::new();
-    leaves.iter().for_each(|leaf| frontier.append(*leaf));
-    frontier.root()
 }
 
 /// Returns the bucket of a class at a time.

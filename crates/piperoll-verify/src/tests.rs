@@ -2,5 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
+mod damage;
 mod proving;
 mod reading;
