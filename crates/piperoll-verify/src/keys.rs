@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use lru::LruCache;
 use piperoll_format::{
-    Bucket, Kek, KeyBinding, KeyId, KeyObject, LedgerId, ObjectName, Segment, SegmentNo, SubjectKey,
+    Bucket, Kek, KekId, KeyBinding, KeyId, KeyObject, LedgerId, ObjectName, Segment, SegmentNo, SubjectKey,
 };
 use piperoll_store::{ObjectKey, WormStore};
 use tokio::sync::Mutex;
@@ -81,6 +81,8 @@ struct BucketKeys {
     after: Option<ObjectKey>,
     /// More than one only where two commits named one key, as after a crash.
     keys: HashMap<KeyId, Vec<Known>>,
+    /// A key object that another key-encryption key wrapped.
+    under_other_kek: Option<(ObjectName, KekId)>,
 }
 
 struct Known {
@@ -113,7 +115,11 @@ impl StoreKeys {
             let mut objects = stream::iter(reads).buffered(PARALLEL_READS);
             while let Some((at, found)) = objects.try_next().await? {
                 if let Some((name, object)) = found {
-                    self.add(bucket, keys, &name, &object).await?;
+                    if object.kek != self.kek.id() {
+                        keys.under_other_kek = Some((name, object.kek));
+                    } else {
+                        self.add(bucket, keys, &name, &object).await?;
+                    }
                 }
                 keys.after = Some(at);
             }
@@ -134,11 +140,6 @@ impl StoreKeys {
         };
         // One damaged object must not hide the keys in all others.
         let Ok(object) = KeyObject::decode(&bytes) else { return Ok((at, None)) };
-        if object.kek != self.kek.id() {
-            let (expected, found) =
-                (format!("keys under {}", self.kek.id()), format!("under {}", object.kek));
-            return Err(ReadError::damaged(&name, None, Damage::Place { expected, found }));
-        }
         Ok((at, Some((name, object))))
     }
 
@@ -152,8 +153,7 @@ impl StoreKeys {
         let ObjectName::Keys { segment, .. } = name else { return Ok(()) };
         for (id, wrapped) in &object.keys {
             let binding = KeyBinding { ledger: self.ledger, bucket, key: *id };
-            let key =
-                self.kek.unwrap(wrapped, &binding).map_err(|error| ReadError::damaged(name, None, error))?;
+            let Ok(key) = self.kek.unwrap(wrapped, &binding) else { continue };
             let known = keys.keys.entry(*id).or_insert_with(|| Vec::with_capacity(1));
             if !known.is_empty() {
                 // A commit that lost its race leaves a key object that no segment names, with keys of its own.
@@ -198,6 +198,7 @@ impl KeySource for StoreKeys {
         let keys = buckets.get_or_insert_mut(bucket.clone(), BucketKeys::default);
         if !requests.iter().all(|request| keys.find(*request).is_some()) {
             self.load(bucket, keys).await?;
+            keys.check_kek(self.kek.id())?;
         }
         let found = requests.iter().map(|request| keys.find(*request).cloned()).collect();
         let mut kept: usize = buckets.iter().map(|(_, keys)| keys.keys.len()).sum();
@@ -213,6 +214,15 @@ impl KeySource for StoreKeys {
 }
 
 impl BucketKeys {
+    /// A bucket with nothing but foreign keys means that the caller has the wrong key-encryption key.
+    fn check_kek(&self, kek: KekId) -> Result<(), ReadError> {
+        let Some((name, other)) = self.under_other_kek.as_ref().filter(|_| self.keys.is_empty()) else {
+            return Ok(());
+        };
+        let (expected, found) = (format!("keys under {kek}"), format!("keys under {other}"));
+        Err(ReadError::damaged(name, None, Damage::Place { expected, found }))
+    }
+
     /// Returns the newest key of that name that the event's commit could know.
     fn find(&self, request: KeyRequest) -> Option<&SubjectKey> {
         let known = self.keys.get(&request.id)?;

