@@ -298,9 +298,9 @@ impl LedgerReader {
             let middle = guess(seq, low, high, steps);
             let first = self.first_seq(SegmentNo(middle)).await?;
             if first <= seq {
-                low = (middle, first.0)
+                low = (middle, first.0);
             } else {
-                high = (middle, first.0)
+                high = (middle, first.0);
             }
             steps += 1;
         }

@@ -118,11 +118,15 @@ async fn open_unit(reader: LedgerReader, unit: Vec<StoredEvent>) -> Result<Vec<R
     .await)
 }
 
+/// A pack's entry, its segment and the first event that needs it.
 type Pack = (Arc<ObjectEntry>, SegmentNo, Seq);
 
+/// A pack with the bytes and the keys that a unit needs.
+type PackNeed = (Pack, Range<u64>, Vec<KeyId>);
+
 /// Finds the packs of a unit, the bytes needed of each and the keys.
-fn plan(unit: &[StoredEvent]) -> (Vec<(Pack, Range<u64>, Vec<KeyId>)>, Vec<Need>) {
-    let mut packs: Vec<(Pack, Range<u64>, Vec<KeyId>)> = Vec::new();
+fn plan(unit: &[StoredEvent]) -> (Vec<PackNeed>, Vec<Need>) {
+    let mut packs: Vec<PackNeed> = Vec::new();
     let mut find = |event: &StoredEvent| {
         let (_, range) = place(event)?;
         let entry = event.pack.as_ref().expect("a payload with a place has a pack");

@@ -234,7 +234,8 @@ async fn list_segments(
                     segments.push(Listed { number, size: meta.size, retain_until });
                 }
                 None => {
-                    foreign.push(meta.key.as_str().split_once('/').map_or("", |(_, name)| name).to_owned())
+                    let name = meta.key.as_str().split_once('/').map_or("", |(_, name)| name);
+                    foreign.push(name.to_owned());
                 }
             }
             after = Some(meta.key);

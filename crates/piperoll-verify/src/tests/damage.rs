@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use piperoll_format::{Bucket, DigestPrefix, Kind, LedgerId, ObjectName, SegmentNo, Seq};
+use piperoll_format::{DigestPrefix, Kind, LedgerId, ObjectName, SegmentNo, Seq};
 use piperoll_store::{Lock, ObjectKey, WormStore};
 use piperoll_tlog::checkpoint::Checkpoint;
 use piperoll_tlog::frontier::Frontier;
@@ -137,81 +137,84 @@ async fn nothing_at_all_is_an_error() {
     assert!(matches!(result, Err(VerifyError::NoLedger { .. })));
 }
 
-/// Goal: one row for each thing that an attacker with the rights of the storage can do.
-/// Method: damage a fresh ledger behind the store's back; the codes must be exactly these.
+/// A ledger is damaged by this function and then has findings with exactly these codes.
+type Damage = (&'static str, fn(&TestLedger), &'static [&'static str]);
+
+/// What an attacker with the rights of the storage can do to genesis and segments.
+const DAMAGED_LOG: &[Damage] = &[
+    ("genesis deleted", |l| delete(l, &l.key(&ObjectName::Genesis)), &["object-missing"]),
+    ("genesis truncated", |l| truncate(l, &l.key(&ObjectName::Genesis)), &["genesis-invalid"]),
+    ("genesis of another ledger", |l| flip(l, &l.key(&ObjectName::Genesis), 6), &["genesis-invalid"]),
+    (
+        "policy in genesis changed",
+        |l| flip_at(l, &ObjectName::Genesis, b"to show a disposal"),
+        &["chain-broken", "segment-link"],
+    ),
+    ("dictionary flipped", |l| flip(l, &l.key(&DICTIONARY), 99), &["object-changed"]),
+    ("dictionary deleted", |l| delete(l, &l.key(&DICTIONARY)), &["object-missing"]),
+    ("segment deleted", |l| delete(l, &l.key(&segment(2))), &["segment-missing"]),
+    ("first segment deleted", |l| delete(l, &l.key(&segment(0))), &["segment-missing"]),
+    ("segment truncated", |l| truncate(l, &l.key(&segment(2))), &["segment-invalid", "segment-link"]),
+    (
+        "segment emptied",
+        |l| l.store.tamper(&l.key(&segment(2)), Vec::clear),
+        &["segment-invalid", "segment-link"],
+    ),
+    (
+        "segments swapped",
+        |l| swap(l, &l.key(&segment(1)), &l.key(&segment(2))),
+        &["segment-link", "segment-misplaced"],
+    ),
+    ("segment replayed", |l| copy(l, &l.key(&segment(2)), &l.key(&segment(6))), &["segment-misplaced"]),
+    (
+        "segment replayed far away",
+        |l| copy(l, &l.key(&segment(2)), &l.key(&segment(77))),
+        &["segment-misplaced", "segment-missing"],
+    ),
+    ("newest segment deleted", |l| delete(l, &l.key(&segment(5))), &["rolled-back"]),
+];
+
+/// What the same attacker can do to everything else.
+const DAMAGED_OBJECTS: &[Damage] = &[
+    ("pack flipped", |l| flip(l, &objects(l, "payloads", 2)[0], 20), &["object-changed"]),
+    ("pack truncated", |l| truncate(l, &objects(l, "payloads", 2)[0]), &["object-changed"]),
+    ("pack extended", |l| l.store.tamper(&objects(l, "payloads", 2)[0], |b| b.push(0)), &["object-changed"]),
+    ("pack deleted", |l| delete(l, &objects(l, "payloads", 2)[0]), &["object-missing"]),
+    (
+        "packs swapped",
+        |l| swap(l, &objects(l, "payloads", 2)[0], &objects(l, "payloads", 5)[0]),
+        &["object-changed"],
+    ),
+    ("keys flipped", |l| flip(l, &objects(l, "keys", 2)[0], 100), &["key-missing", "object-changed"]),
+    ("keys truncated", |l| truncate(l, &objects(l, "keys", 2)[0]), &["key-missing", "object-changed"]),
+    ("keys deleted", |l| delete(l, &objects(l, "keys", 2)[0]), &["key-missing", "object-missing"]),
+    (
+        "keys swapped",
+        |l| swap(l, &objects(l, "keys", 1)[0], &objects(l, "keys", 2)[0]),
+        &["key-missing", "object-changed"],
+    ),
+    ("lock of a pack shortened", |l| shorten(l, &objects(l, "payloads", 2)[0]), &["lock-too-short"]),
+    ("lock of keys shortened", |l| shorten(l, &objects(l, "keys", 2)[0]), &["lock-too-short"]),
+    ("lock of a segment shortened", |l| shorten(l, &l.key(&segment(3))), &["lock-too-short"]),
+    ("lock of genesis shortened", |l| shorten(l, &l.key(&ObjectName::Genesis)), &["lock-too-short"]),
+    ("lock of a dictionary removed", |l| unlock(l, &l.key(&DICTIONARY)), &["lock-too-short"]),
+    ("foreign name", |l| plant(l, "notes/readme"), &["foreign-object"]),
+    ("foreign name among segments", |l| plant(l, "log/000000000002.bak"), &["foreign-object"]),
+    ("foreign tile", |l| plant(l, "tile/0/1"), &["foreign-object"]),
+    ("tile behind the end", |l| plant(l, "tile/0/000"), &["derived-wrong"]),
+    ("dictionary of nobody", |l| plant(l, "dictionaries/9.zdict"), &["foreign-object"]),
+    (
+        "pack of no segment",
+        |l| plant(l, "payloads/demo-rest/2026-11/000000000099-0011223344556677.pack"),
+        &["foreign-object"],
+    ),
+    ("derived checkpoint broken", |l| flip(l, &l.key(&ObjectName::Checkpoint), 70), &["derived-wrong"]),
+];
+
+/// Method: damage a fresh ledger behind the store's back.
 #[tokio::test]
 async fn every_damage_of_stored_objects_has_its_finding() {
-    type Damage = fn(&TestLedger);
-    let rows: &[(&str, Damage, &[&str])] = &[
-        ("genesis deleted", |l| delete(l, &l.key(&ObjectName::Genesis)), &["object-missing"]),
-        ("genesis truncated", |l| truncate(l, &l.key(&ObjectName::Genesis)), &["genesis-invalid"]),
-        ("genesis of another ledger", |l| flip(l, &l.key(&ObjectName::Genesis), 6), &["genesis-invalid"]),
-        (
-            "policy in genesis changed",
-            |l| flip_at(l, &ObjectName::Genesis, b"to show a disposal"),
-            &["chain-broken", "segment-link"],
-        ),
-        ("dictionary flipped", |l| flip(l, &l.key(&DICTIONARY), 99), &["object-changed"]),
-        ("dictionary deleted", |l| delete(l, &l.key(&DICTIONARY)), &["object-missing"]),
-        ("segment deleted", |l| delete(l, &l.key(&segment(2))), &["segment-missing"]),
-        ("first segment deleted", |l| delete(l, &l.key(&segment(0))), &["segment-missing"]),
-        ("segment truncated", |l| truncate(l, &l.key(&segment(2))), &["segment-invalid", "segment-link"]),
-        (
-            "segment emptied",
-            |l| l.store.tamper(&l.key(&segment(2)), Vec::clear),
-            &["segment-invalid", "segment-link"],
-        ),
-        (
-            "segments swapped",
-            |l| swap(l, &l.key(&segment(1)), &l.key(&segment(2))),
-            &["segment-link", "segment-misplaced"],
-        ),
-        ("segment replayed", |l| copy(l, &l.key(&segment(2)), &l.key(&segment(6))), &["segment-misplaced"]),
-        (
-            "segment replayed far away",
-            |l| copy(l, &l.key(&segment(2)), &l.key(&segment(77))),
-            &["segment-misplaced", "segment-missing"],
-        ),
-        ("newest segment deleted", |l| delete(l, &l.key(&segment(5))), &["rolled-back"]),
-        ("pack flipped", |l| flip(l, &objects(l, "payloads", 2)[0], 20), &["object-changed"]),
-        ("pack truncated", |l| truncate(l, &objects(l, "payloads", 2)[0]), &["object-changed"]),
-        (
-            "pack extended",
-            |l| l.store.tamper(&objects(l, "payloads", 2)[0], |b| b.push(0)),
-            &["object-changed"],
-        ),
-        ("pack deleted", |l| delete(l, &objects(l, "payloads", 2)[0]), &["object-missing"]),
-        (
-            "packs swapped",
-            |l| swap(l, &objects(l, "payloads", 2)[0], &objects(l, "payloads", 5)[0]),
-            &["object-changed"],
-        ),
-        ("keys flipped", |l| flip(l, &objects(l, "keys", 2)[0], 100), &["key-missing", "object-changed"]),
-        ("keys truncated", |l| truncate(l, &objects(l, "keys", 2)[0]), &["key-missing", "object-changed"]),
-        ("keys deleted", |l| delete(l, &objects(l, "keys", 2)[0]), &["key-missing", "object-missing"]),
-        (
-            "keys swapped",
-            |l| swap(l, &objects(l, "keys", 1)[0], &objects(l, "keys", 2)[0]),
-            &["key-missing", "object-changed"],
-        ),
-        ("lock of a pack shortened", |l| shorten(l, &objects(l, "payloads", 2)[0]), &["lock-too-short"]),
-        ("lock of keys shortened", |l| shorten(l, &objects(l, "keys", 2)[0]), &["lock-too-short"]),
-        ("lock of a segment shortened", |l| shorten(l, &l.key(&segment(3))), &["lock-too-short"]),
-        ("lock of genesis shortened", |l| shorten(l, &l.key(&ObjectName::Genesis)), &["lock-too-short"]),
-        ("lock of a dictionary removed", |l| unlock(l, &l.key(&DICTIONARY)), &["lock-too-short"]),
-        ("foreign name", |l| plant(l, "notes/readme"), &["foreign-object"]),
-        ("foreign name among segments", |l| plant(l, "log/000000000002.bak"), &["foreign-object"]),
-        ("foreign tile", |l| plant(l, "tile/0/1"), &["foreign-object"]),
-        ("tile behind the end", |l| plant(l, "tile/0/000"), &["derived-wrong"]),
-        ("dictionary of nobody", |l| plant(l, "dictionaries/9.zdict"), &["foreign-object"]),
-        (
-            "pack of no segment",
-            |l| plant(l, "payloads/demo-rest/2026-11/000000000099-0011223344556677.pack"),
-            &["foreign-object"],
-        ),
-        ("derived checkpoint broken", |l| flip(l, &l.key(&ObjectName::Checkpoint), 70), &["derived-wrong"]),
-    ];
-    for (what, damage, expected) in rows {
+    for (what, damage, expected) in DAMAGED_LOG.iter().chain(DAMAGED_OBJECTS) {
         let built = base().await;
         damage(&built);
         check(what, &verify(&built, options(&built)).await, expected);
@@ -324,9 +327,8 @@ async fn every_wrong_segment_has_its_finding() {
         (
             "frontier",
             |l| {
-                l.frontier =
-                    Frontier::from_parts(l.seq.0, vec![NodeHash([1; 32]); l.seq.0.count_ones() as usize])
-                        .unwrap()
+                let roots = vec![NodeHash([1; 32]); l.seq.0.count_ones() as usize];
+                l.frontier = Frontier::from_parts(l.seq.0, roots).unwrap();
             },
             &["frontier-mismatch"],
         ),
@@ -569,5 +571,4 @@ fn codes_have_one_text() {
     for code in FindingCode::ALL {
         assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
     }
-    let _: Bucket = bucket("demo", START);
 }

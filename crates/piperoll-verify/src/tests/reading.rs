@@ -127,6 +127,10 @@ async fn disposed_missing_and_damaged_payloads_are_told_apart() {
     }
 }
 
+fn ranges(start: u64, end: u64) -> Vec<std::ops::Range<u64>> {
+    std::iter::once(start..end).collect()
+}
+
 /// A delivery of two items, the first of them also present in an earlier body of its own.
 async fn with_delivery() -> (TestLedger, &'static [u8]) {
     let body = br#"{"a":[{"m":"one"},{"m":"two"}]}"#;
@@ -135,7 +139,7 @@ async fn with_delivery() -> (TestLedger, &'static [u8]) {
     let whole = br#"[{"m":"one"}]"#;
     let mut earlier = message("wa:1", "");
     earlier.payload.parts = vec![whole.to_vec()];
-    earlier.payload.placement = Some(Placement { delivery: None, ranges: vec![1..12] });
+    earlier.payload.placement = Some(Placement { delivery: None, ranges: ranges(1, 12) });
     built.commit(vec![earlier]).await;
     let delivery = built.seq;
     let provenance =
@@ -143,8 +147,8 @@ async fn with_delivery() -> (TestLedger, &'static [u8]) {
     let skeleton = Skeleton {
         body_length: body.len() as u64,
         items: vec![
-            SkeletonItem { seq: Seq(1), ranges: vec![6..17] },
-            SkeletonItem { seq: Seq(delivery.0 + 1), ranges: vec![18..29] },
+            SkeletonItem { seq: Seq(1), ranges: ranges(6, 17) },
+            SkeletonItem { seq: Seq(delivery.0 + 1), ranges: ranges(18, 29) },
         ],
     };
     let payload = Payload {
@@ -157,7 +161,7 @@ async fn with_delivery() -> (TestLedger, &'static [u8]) {
     let delivery_draft = Draft { kind: Kind::Delivery, class: "demo-rest", subject: None, payload };
     let mut item = short_lived("wa:2", "");
     item.payload.parts = vec![part(18..29)];
-    item.payload.placement = Some(Placement { delivery: Some(delivery), ranges: vec![18..29] });
+    item.payload.placement = Some(Placement { delivery: Some(delivery), ranges: ranges(18, 29) });
     built.commit(vec![delivery_draft, item]).await;
     (built, body)
 }

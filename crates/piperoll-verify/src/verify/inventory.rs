@@ -78,10 +78,10 @@ impl Inventory {
             Ok(ObjectName::Dictionary { number }) => drop(self.dictionaries.insert(number, meta.lock)),
             Ok(ObjectName::Checkpoint) => self.has_checkpoint = true,
             Ok(ObjectName::Pack { bucket, segment, digest }) => {
-                self.put(bucket, true, segment, digest, stored)
+                self.put(bucket, true, segment, digest, stored);
             }
             Ok(ObjectName::Keys { bucket, segment, digest }) => {
-                self.put(bucket, false, segment, digest, stored)
+                self.put(bucket, false, segment, digest, stored);
             }
             Ok(ObjectName::Tile(path)) => match Tile::parse_path(&path) {
                 Ok(tile) => drop(self.tiles.insert(tile, ())),
