@@ -32,7 +32,8 @@ pub struct Disposed {
 }
 
 impl Engine {
-    /// Lists the objects of all buckets that were not disposed of.
+    /// Lists the objects of all buckets that can be disposed of one day: without those that are gone, and without the
+    /// buckets that hold disposal orders, which account for them.
     ///
     /// # Errors
     /// [`EngineError::Fatal`] when the local state cannot be read.

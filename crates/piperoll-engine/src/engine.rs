@@ -55,7 +55,8 @@ impl Engine {
         let signer = NoteSigner::new(&genesis.origin, components.keys.signing.clone())
             .map_err(|error| EngineError::fatal_from("the origin is no valid key name", error))?;
         let state = Arc::new(State::open(&components.state_dir, store.ledger, settings.state_cache_bytes)?);
-        let recovered = recover(&store, &state, signer.verifier_key()).await?;
+        let mut keyring = Keyring::new(components.keys.kek.clone());
+        let recovered = recover(&store, &state, &mut keyring, signer.verifier_key()).await?;
         let head = Head {
             size: recovered.tail.seq.0,
             checkpoint: recovered.checkpoint.clone().unwrap_or_default().into(),
@@ -64,7 +65,7 @@ impl Engine {
         let (trouble_sender, trouble) = watch::channel(None);
         let (mut publisher, publishing) = Publisher::start(store.clone(), head_sender.subscribe());
         publisher.reload(&store, &state, recovered.tail.seq).await?;
-        let keyring = Arc::new(Mutex::new(Keyring::new(components.keys.kek.clone())));
+        let keyring = Arc::new(Mutex::new(keyring));
         let pool = Arc::new(Pool::new(settings));
         let writer = Writer {
             store: store.clone(),

@@ -1,7 +1,8 @@
 //! Opening a ledger: the same code after a clean stop, a crash and a lost race.
 
 use piperoll_format::{
-    EventCore, Genesis, ObjectDigest, ObjectName, Segment, SegmentNo, Seq, Timestamp, chain_hash,
+    Codec, DisposalOrder, EventCore, Genesis, Kind, ObjectDigest, ObjectName, Segment, SegmentNo, Seq, Timestamp,
+    chain_hash,
 };
 use piperoll_store::StoreError;
 use piperoll_tlog::checkpoint::Checkpoint;
@@ -10,8 +11,9 @@ use piperoll_tlog::hash::{NodeHash, leaf_hash};
 use piperoll_tlog::note::key::VerifierKey;
 
 use crate::error::EngineError;
+use crate::keyring::Keyring;
 use crate::ledger::{LedgerStore, Tail};
-use crate::read::key_ids;
+use crate::read::{key_ids, read_event};
 use crate::state::{Addition, State};
 
 /// The ledger's end as found in the store, and the checkpoint over it, if there is an event.
@@ -42,13 +44,14 @@ pub(crate) async fn read_genesis(store: &LedgerStore) -> Result<(Genesis, Vec<u8
 pub(crate) async fn recover(
     store: &LedgerStore,
     state: &State,
+    keyring: &mut Keyring,
     key: &VerifierKey,
 ) -> Result<Recovered, EngineError> {
     let (_, genesis) = read_genesis(store).await?;
     let end = find_end(store, state.cursor()?).await?;
     let mut number = state.cursor()?;
     while number < end {
-        replay(store, state, number, number.next() == end).await?;
+        replay((store, state), keyring, number, number.next() == end).await?;
         number = number.next();
     }
     let Some(last) = end.0.checked_sub(1).map(SegmentNo) else {
@@ -100,7 +103,12 @@ async fn find_end(store: &LedgerStore, cursor: SegmentNo) -> Result<SegmentNo, E
     Ok(SegmentNo(low))
 }
 
-async fn replay(store: &LedgerStore, state: &State, number: SegmentNo, durable: bool) -> Result<(), EngineError> {
+async fn replay(
+    (store, state): (&LedgerStore, &State),
+    keyring: &mut Keyring,
+    number: SegmentNo,
+    durable: bool,
+) -> Result<(), EngineError> {
     let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
     let segment = Segment::decode(&bytes).map_err(damaged)?;
     let cores = segment.cores.iter().map(|core| EventCore::decode(core)).collect::<Result<Vec<_>, _>>();
@@ -113,7 +121,30 @@ async fn replay(store: &LedgerStore, state: &State, number: SegmentNo, durable: 
         objects: &segment.objects,
         keys: &keys,
     };
-    state.add(&addition, durable || number.0.is_multiple_of(1_024))
+    state.add(&addition, durable || number.0.is_multiple_of(1_024))?;
+    for core in cores.iter().filter(|core| core.kind == Kind::DisposalOrdered) {
+        forget_disposed((store, state), keyring, core.seq).await?;
+    }
+    Ok(())
+}
+
+/// Takes out of the inventory what an order named and what is really gone; the rest is still to be deleted.
+async fn forget_disposed(
+    (store, state): (&LedgerStore, &State),
+    keyring: &mut Keyring,
+    seq: Seq,
+) -> Result<(), EngineError> {
+    let event = read_event((store, state), keyring, &mut Codec::default(), seq).await?;
+    let unreadable = || EngineError::fatal("a disposal order cannot be read; run `piperoll verify`");
+    let document = event.as_ref().and_then(|event| event.payload.parts.first()).ok_or_else(unreadable)?;
+    let order = DisposalOrder::decode(document).map_err(damaged)?;
+    let mut gone = Vec::new();
+    for (name, _) in order.objects {
+        if !store.has(&ObjectName::parse(&name).map_err(damaged)?).await.map_err(EngineError::unavailable)? {
+            gone.push(name);
+        }
+    }
+    state.forget(&gone, &[])
 }
 
 fn tail_after(store: &LedgerStore, segment: &Segment<'_>, bytes: &[u8]) -> Result<Tail, EngineError> {

@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use piperoll_format::{
-    Bucket, EventCore, KeyId, LedgerId, ObjectDigest, ObjectEntry, RetainUntil, SegmentNo, Seq, SourceDigest,
-    Timestamp,
+    Bucket, EventCore, KeyId, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType, RetainUntil,
+    SegmentNo, Seq, SourceDigest, Timestamp,
 };
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -27,6 +27,9 @@ const SEGMENTS: TableDefinition<'_, u64, u64> = TableDefinition::new("segments")
 /// Object name → digest, size, retain-until.
 const OBJECTS: TableDefinition<'_, &str, ([u8; 32], u64, u64)> = TableDefinition::new("objects");
 
+/// Buckets that hold disposal orders.
+const ORDERS: TableDefinition<'_, &str, ()> = TableDefinition::new("orders");
+
 /// Events remembered for one source digest; a sender that keeps changing a fact under one id is compared with these.
 const VARIANTS_MAX: usize = 8;
 
@@ -44,6 +47,20 @@ pub(crate) struct Addition<'a> {
     pub(crate) cores: &'a [EventCore],
     pub(crate) objects: &'a [ObjectEntry],
     pub(crate) keys: &'a [KeyId],
+}
+
+impl Addition<'_> {
+    fn buckets_with_orders(&self) -> impl Iterator<Item = &Bucket> {
+        let orders = self.cores.iter().filter(|core| core.kind == Kind::DisposalOrdered);
+        orders.filter_map(|core| {
+            let named = |object: &&ObjectEntry| {
+                object.object == ObjectType::Pack
+                    && object.digest.prefix() == core.payload.pack
+                    && *object.bucket.class() == core.class
+            };
+            self.objects.iter().find(named).map(|object| &object.bucket)
+        })
+    }
 }
 
 /// An object that a segment names.
@@ -104,6 +121,7 @@ impl State {
             let _ = write.open_table(KEYS).map_err(broken)?;
             let _ = write.open_table(SEGMENTS).map_err(broken)?;
             let _ = write.open_table(OBJECTS).map_err(broken)?;
+            let _ = write.open_table(ORDERS).map_err(broken)?;
         }
         write.commit().map_err(broken)
     }
@@ -140,6 +158,10 @@ impl State {
                 let value = (object.digest.0, object.size, object.retain_until.0.0);
                 let _ = objects.insert(&*object.name(addition.number).to_string(), value).map_err(broken)?;
             }
+            let mut orders = write.open_table(ORDERS).map_err(broken)?;
+            for bucket in addition.buckets_with_orders() {
+                let _ = orders.insert(&*bucket.to_string(), ()).map_err(broken)?;
+            }
             let mut segments = write.open_table(SEGMENTS).map_err(broken)?;
             let _ = segments.insert(addition.first_seq.0, addition.number.0).map_err(broken)?;
             let mut meta = write.open_table(META).map_err(broken)?;
@@ -175,16 +197,21 @@ impl State {
         Ok(last.map(|(_, number)| SegmentNo(number.value())))
     }
 
-    /// Lists the objects of all buckets by name, without those that were disposed of.
+    /// Lists the objects of all buckets by name, without those that were disposed of, and without the buckets that
+    /// hold disposal orders: these account for what is gone and stay as long as the segments do.
     pub(crate) fn inventory(&self) -> Result<Vec<InventoryObject>, EngineError> {
         let read = self.db.begin_read().map_err(broken)?;
         let table = read.open_table(OBJECTS).map_err(broken)?;
+        let orders = read.open_table(ORDERS).map_err(broken)?;
         let mut inventory = Vec::new();
         for entry in table.iter().map_err(broken)? {
             let (name, value) = entry.map_err(broken)?;
             let (digest, size, retain_until) = value.value();
             let name = name.value().to_owned();
             let bucket = bucket_of(&name)?;
+            if orders.get(&*bucket.to_string()).map_err(broken)?.is_some() {
+                continue;
+            }
             let retain_until = RetainUntil(Timestamp(retain_until));
             inventory.push(InventoryObject { bucket, name, digest: ObjectDigest(digest), size, retain_until });
         }
@@ -209,7 +236,6 @@ impl State {
 }
 
 fn bucket_of(name: &str) -> Result<Bucket, EngineError> {
-    use piperoll_format::ObjectName;
     match ObjectName::parse(name) {
         Ok(ObjectName::Pack { bucket, .. } | ObjectName::Keys { bucket, .. }) => Ok(bucket),
         _ => Err(EngineError::fatal("the local state database names a foreign object; delete it and start again")),

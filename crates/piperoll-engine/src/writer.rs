@@ -100,7 +100,9 @@ impl Writer {
     async fn reload_if_needed(&mut self) -> Result<(), EngineError> {
         if self.must_reload {
             tracing::warn!("reading the end of the ledger again");
-            let recovered = recover(&self.store, &self.state, self.signer.verifier_key()).await?;
+            let mut keyring = self.keyring.lock().await;
+            let key = self.signer.verifier_key();
+            let recovered = recover(&self.store, &self.state, &mut keyring, key).await?;
             self.tail = recovered.tail;
             self.publisher.reload(&self.store, &self.state, self.tail.seq).await?;
             self.must_reload = false;
