@@ -13,6 +13,7 @@ pub fn shipped() -> &'static [(&'static str, &'static str)] {
     files![
         "demo-rest.toml",
         "demo.toml",
+        "disposal-records.toml",
         "finra-4511.toml",
         "gdpr-consent.toml",
         "hipaa.toml",
