@@ -22,24 +22,23 @@ pub(crate) enum Outcome {
     Unknown(StoreError),
 }
 
-/// Tries of one write whose outcome stays open, with growing pauses between them: about ten seconds in all.
-const PAUSES_MS: [u64; 7] = [10, 50, 250, 1_000, 2_000, 3_000, 4_000];
-
 impl LedgerStore {
-    /// Writes the packs and key objects, then the segment.
-    pub(crate) async fn commit(&self, batch: &Batch) -> Outcome {
+    /// Writes the packs and key objects, then the segment. A write whose outcome stays open is tried again after
+    /// each of `pauses`.
+    pub(crate) async fn commit(&self, batch: &Batch, pauses: &[Duration]) -> Outcome {
         // A crash or failure here leaves unreferenced objects, never a hole.
-        if let Err(error) = try_join_all(batch.objects.iter().map(|object| self.put_object(batch, object))).await {
+        let writes = batch.objects.iter().map(|object| self.put_object(batch, object, pauses));
+        if let Err(error) = try_join_all(writes).await {
             return Outcome::Refused(error);
         }
         // This line is the commit, and the writer lock: of two writers one creates the next number.
-        self.put_segment(batch).await
+        self.put_segment(batch, pauses).await
     }
 
-    async fn put_object(&self, batch: &Batch, object: &NewObject) -> Result<(), StoreError> {
+    async fn put_object(&self, batch: &Batch, object: &NewObject, pauses: &[Duration]) -> Result<(), StoreError> {
         let key = self.key(&object.entry.name(batch.number));
         let lock = Lock::until(object.entry.retain_until.0.0);
-        for pause in PAUSES_MS {
+        for pause in pauses {
             let Err(error) = self.store.create(&key, object.bytes.clone(), &lock).await else { return Ok(()) };
             if !error.must_read_back() {
                 return Err(error);
@@ -48,37 +47,35 @@ impl LedgerStore {
             match self.read_back(&key, &object.bytes).await {
                 ReadBack::Equal => return Ok(()),
                 ReadBack::Other => return Err(error),
-                ReadBack::Absent | ReadBack::Unknown(_) => rest(pause).await,
+                ReadBack::Absent | ReadBack::Unknown(_) => tokio::time::sleep(*pause).await,
             }
         }
         self.store.create(&key, object.bytes.clone(), &lock).await
     }
 
-    async fn put_segment(&self, batch: &Batch) -> Outcome {
+    async fn put_segment(&self, batch: &Batch, pauses: &[Duration]) -> Outcome {
         let key = self.key(&ObjectName::Segment(batch.number));
         let lock = Lock::until(batch.retain_until.0.0);
-        let mut last = None;
-        for pause in PAUSES_MS {
+        let mut pauses = pauses.iter();
+        let mut is_first = true;
+        loop {
             let Err(error) = self.store.create(&key, batch.segment.clone(), &lock).await else {
                 return Outcome::Committed;
             };
             if !error.must_read_back() {
                 // An earlier try of ours may still have been applied.
-                return if last.is_some() { Outcome::Unknown(error) } else { Outcome::Refused(error) };
+                return if is_first { Outcome::Refused(error) } else { Outcome::Unknown(error) };
             }
-            match self.read_back(&key, &batch.segment).await {
+            let error = match self.read_back(&key, &batch.segment).await {
                 ReadBack::Equal => return Outcome::Committed,
                 ReadBack::Other => return Outcome::Lost,
-                ReadBack::Absent => last = Some(error),
-                ReadBack::Unknown(error) => last = Some(error),
-            }
-            rest(pause).await;
+                ReadBack::Absent => error,
+                ReadBack::Unknown(error) => error,
+            };
+            let Some(pause) = pauses.next() else { return Outcome::Unknown(error) };
+            tokio::time::sleep(*pause).await;
+            is_first = false;
         }
-        Outcome::Unknown(last.unwrap_or_else(|| StoreError::Unavailable {
-            key: key.to_string(),
-            applied_unknown: true,
-            source: None,
-        }))
     }
 
     async fn read_back(&self, key: &ObjectKey, expected: &[u8]) -> ReadBack {
@@ -96,8 +93,4 @@ enum ReadBack {
     Other,
     Absent,
     Unknown(StoreError),
-}
-
-async fn rest(millis: u64) {
-    tokio::time::sleep(Duration::from_millis(millis)).await;
 }

@@ -75,6 +75,8 @@ pub struct Settings {
     pub linger: Duration,
     /// Cache of the local state database in bytes.
     pub state_cache_bytes: usize,
+    /// Pauses between the tries of one write whose outcome stays open; after the last one the commit is given up.
+    pub retry_pauses: Vec<Duration>,
 }
 
 impl Default for Settings {
@@ -86,6 +88,8 @@ impl Default for Settings {
             commit_bytes_max: 12 * 1024 * 1024,
             linger: Duration::from_micros(700),
             state_cache_bytes: 32 * 1024 * 1024,
+            // About ten seconds in all: senders wait longer than that for an answer.
+            retry_pauses: [10, 50, 250, 1_000, 2_000, 3_000, 4_000].map(Duration::from_millis).to_vec(),
         }
     }
 }

@@ -66,6 +66,7 @@ impl Engine {
         let (mut publisher, publishing) = Publisher::start(store.clone(), head_sender.subscribe());
         publisher.reload(&store, &state, recovered.tail.seq).await?;
         let keyring = Arc::new(Mutex::new(keyring));
+        let retry_pauses = settings.retry_pauses.clone();
         let pool = Arc::new(Pool::new(settings));
         let writer = Writer {
             store: store.clone(),
@@ -79,6 +80,7 @@ impl Engine {
             clock: components.clock,
             tail: recovered.tail,
             pool: pool.clone(),
+            retry_pauses,
             head: head_sender,
             trouble: trouble_sender,
             publisher,

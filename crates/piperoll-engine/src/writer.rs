@@ -3,6 +3,7 @@
 //! One thread owns the tail. At most one segment is in flight; what arrives meanwhile forms the next batch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use piperoll_format::{Codec, Seq, Timestamp};
 use piperoll_policy::PolicySet;
@@ -43,6 +44,7 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tail: Tail,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) retry_pauses: Vec<Duration>,
     pub(crate) head: watch::Sender<Head>,
     pub(crate) trouble: watch::Sender<Option<String>>,
     pub(crate) publisher: Publisher,
@@ -80,7 +82,7 @@ impl Writer {
                 self.answer(pending, &plans, None);
                 return Ok(());
             };
-            match self.store.commit(&batch).await {
+            match self.store.commit(&batch, &self.retry_pauses).await {
                 Outcome::Committed => {
                     self.accept(pending, &plans, &batch);
                     return self.follow_up(batch).await;
