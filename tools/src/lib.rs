@@ -1,5 +1,6 @@
 //! Tasks of the project, run with `cargo xt <task>`, and the generator of the demo traffic.
 
+pub mod bench;
 pub mod ci;
 pub mod corpus;
 pub mod dictionary;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tools::{ci, corpus, dictionary, test, tidy};
+use tools::{bench, ci, corpus, dictionary, test, tidy};
 
 /// Tasks of the project.
 #[derive(Parser)]
@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure release builds, and peers beside them
+    Bench(bench::Arguments),
     /// Write the generated demo traffic and webhook fixtures
     Corpus(corpus::Arguments),
     /// Train the next compression dictionary
@@ -30,6 +32,7 @@ enum Task {
 
 fn main() -> Result<ExitCode> {
     match Arguments::parse().task {
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Corpus(arguments) => corpus::run(&arguments),
         Task::Dictionary(arguments) => dictionary::run(&arguments),
         Task::Tidy => tidy::run(),

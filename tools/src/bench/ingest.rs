@@ -1,0 +1,123 @@
+//! Ingest over HTTP: every phase of every round has a new archive, and only acknowledged messages count.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::archive::Archive;
+use super::figure::{Figure, Results, Target};
+use super::load::{Load, drive};
+use super::millis;
+use super::probe::flush;
+use super::supply::Supply;
+use crate::repository::say;
+
+pub(super) const WARM_UP: Duration = Duration::from_secs(1);
+
+/// One way to send, and what is measured.
+#[derive(Debug)]
+pub(super) struct Phase {
+    pub(super) connections: usize,
+    /// Requests that are prepared for each second; more than can be answered.
+    requests_per_second_max: usize,
+    pub(super) rate: Figure,
+    p50: Figure,
+    p99: Figure,
+}
+
+pub(super) static AT_1: Phase = Phase {
+    connections: 1,
+    requests_per_second_max: 4_000,
+    rate: rate("ingest-1", "ingest, 1 message a POST, 1 connection", Target::None),
+    p50: latency("ingest-1-p50", "ingest, 1 connection, p50", Target::AtMost(3.0)),
+    p99: latency("ingest-1-p99", "ingest, 1 connection, p99", Target::None),
+};
+pub(super) static AT_64: Phase = Phase {
+    connections: 64,
+    requests_per_second_max: 30_000,
+    rate: rate("ingest-64", "ingest, 1 message a POST, 64 connections", Target::AtLeast(12_000.0)),
+    p50: latency("ingest-64-p50", "ingest, 64 connections, p50", Target::None).detail(),
+    p99: latency("ingest-64-p99", "ingest, 64 connections, p99", Target::AtMost(50.0)),
+};
+pub(super) static AT_256: Phase = Phase {
+    connections: 256,
+    requests_per_second_max: 40_000,
+    rate: rate("ingest-256", "ingest, 1 message a POST, 256 connections", Target::AtLeast(18_000.0)),
+    p50: latency("ingest-256-p50", "ingest, 256 connections, p50", Target::None).detail(),
+    p99: latency("ingest-256-p99", "ingest, 256 connections, p99", Target::None),
+};
+pub(super) static HISTORY: Phase = Phase {
+    connections: 8,
+    requests_per_second_max: 80,
+    rate: rate("ingest-history", "ingest, history of 1,000 messages a POST", Target::AtLeast(40_000.0)),
+    p50: latency("ingest-history-p50", "ingest, history, p50", Target::None).detail(),
+    p99: latency("ingest-history-p99", "ingest, history, p99", Target::None).detail(),
+};
+
+const fn rate(key: &'static str, title: &'static str, target: Target) -> Figure {
+    Figure::new(key, title, "events/s", target)
+}
+
+const fn latency(key: &'static str, title: &'static str, target: Target) -> Figure {
+    Figure::new(key, title, "ms", target)
+}
+
+/// The requests of all rounds: each phase has a new archive, so every round can send the same.
+#[derive(Debug)]
+pub(super) struct Supplies {
+    phases: Vec<(&'static Phase, Arc<Supply>)>,
+}
+
+impl Supplies {
+    /// Prepares and signs what the phases may send in `seconds` each.
+    pub(super) fn prepare(messages: bool, history: bool, seconds: u64) -> Self {
+        say("preparing signed requests");
+        let span = usize::try_from(seconds + WARM_UP.as_secs()).unwrap_or(usize::MAX);
+        let count = |phase: &Phase| phase.requests_per_second_max * span;
+        let mut phases = Vec::new();
+        if messages {
+            let supply = Arc::new(Supply::messages(0, count(&AT_256)));
+            phases.extend([&AT_1, &AT_64, &AT_256].map(|phase| (phase, Arc::clone(&supply))));
+        }
+        if history {
+            phases.push((&HISTORY, Arc::new(Supply::history(count(&HISTORY)))));
+        }
+        Self { phases }
+    }
+}
+
+/// Runs every phase once in new archives below `dir`.
+///
+/// # Errors
+///
+/// Fails when a server does.
+pub(super) fn round(
+    program: &Path,
+    dir: &Path,
+    supplies: &Supplies,
+    seconds: u64,
+    results: &mut Results,
+) -> Result<()> {
+    for (phase, supply) in &supplies.phases {
+        let place: PathBuf = dir.join(phase.rate.key);
+        let archive = Archive::create(program, &place)?;
+        let server = archive.serve()?;
+        let load =
+            Load { connections: phase.connections, warm_up: WARM_UP, measured: Duration::from_secs(seconds) };
+        let before = flush(dir)?;
+        let outcome = drive(&server.address, load, supply, &mut 0)?;
+        let probes = Some([before, flush(dir)?]);
+        if outcome.refused > 0 {
+            say(&format!("  {} requests were refused, the last with {}", outcome.refused, outcome.refusal));
+        }
+        results.add(&phase.rate, outcome.rate(), probes);
+        results.add(&phase.p50, millis(outcome.latency.quantile(0.5)), None);
+        results.add(&phase.p99, millis(outcome.latency.quantile(0.99)), None);
+        say(&format!("  slowest {:.1} ms", millis(outcome.latency.max())));
+        server.stop()?;
+        std::fs::remove_dir_all(&place)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What the figures were measured on.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// The machine and the disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Machine {
+    pub(super) cpu: String,
+    pub(super) cores: usize,
+    pub(super) memory_gib: u64,
+    pub(super) kernel: String,
+    /// Of the directory where everything is stored.
+    pub(super) file_system: String,
+}
+
+impl Machine {
+    /// Reads `/proc`; what cannot be read is `unknown`.
+    pub(super) fn read(dir: &Path) -> Self {
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let memory_kib: u64 =
+            number(&field(&text("/proc/meminfo"), "MemTotal").unwrap_or_default()).unwrap_or(0);
+        let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        Self {
+            cpu: field(&text("/proc/cpuinfo"), "model name").unwrap_or_else(unknown),
+            cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+            memory_gib: (memory_kib + (1 << 19)) >> 20,
+            kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
+            file_system: file_system(&text("/proc/mounts"), &dir).unwrap_or_else(unknown),
+        }
+    }
+
+    /// Says whether flushes reach no disk at all.
+    pub(super) fn stores_in_memory(&self) -> bool {
+        matches!(self.file_system.as_str(), "tmpfs" | "ramfs")
+    }
+
+    /// Gives the machine in one line.
+    pub(super) fn line(&self) -> String {
+        let Self { cpu, cores, memory_gib, kernel, file_system } = self;
+        format!("{cpu}, {cores} cores, {memory_gib} GiB, Linux {kernel}, {file_system}")
+    }
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
+}
+
+/// Gives the value of a `name: value` line.
+pub(super) fn field(text: &str, name: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        (found.trim() == name).then(|| value.trim().to_owned())
+    })
+}
+
+/// Gives the number at the start of `9216 kB`.
+pub(super) fn number(value: &str) -> Option<u64> {
+    value.split_whitespace().next()?.parse().ok()
+}
+
+/// Finds the type of the longest mount point that holds `dir`.
+fn file_system(mounts: &str, dir: &Path) -> Option<String> {
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            let (point, kind) = (words.nth(1)?, words.next()?);
+            dir.starts_with(point).then_some((point.len(), kind))
+        })
+        .max_by_key(|(length, _)| *length)
+        .map(|(_, kind)| kind.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{field, file_system, number};
+
+    #[test]
+    fn fields_of_proc_are_read() {
+        let text = "processor\t: 0\nmodel name\t: A CPU @ 2: fast\nVmHWM:\t  9216 kB\n";
+        assert_eq!(field(text, "model name").as_deref(), Some("A CPU @ 2: fast"));
+        assert_eq!(field(text, "VmHWM").and_then(|value| number(&value)), Some(9216));
+        assert_eq!(field(text, "VmRSS"), None);
+    }
+
+    #[test]
+    fn longest_mount_point_decides() {
+        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/b /tmp/disk xfs rw 0 0\n";
+        for (dir, expected) in [("/srv/x", "ext4"), ("/tmp/y", "tmpfs"), ("/tmp/disk/z", "xfs")] {
+            assert_eq!(file_system(mounts, Path::new(dir)).as_deref(), Some(expected));
+        }
+    }
+}
