@@ -1,1 +1,39 @@
-//! piperoll-server.
+//! The archive over HTTP: webhooks in, searches, evidence and exports out.
+//!
+//! [`Archive`] holds what one ledger needs in a running process and does the work; [`router`] gives it routes; [`run`]
+//! serves them on a listener. Handlers only extract, call the archive once and answer; wire types are in `wire`.
+//!
+//! **Invariant:** nothing here decides how long something is kept, and nothing here is the record. What a person read
+//! is committed to the ledger before it is answered.
+
+mod access;
+mod archive;
+mod auth;
+mod capture;
+mod disposal;
+mod entry;
+mod error;
+mod export;
+mod follow;
+mod metrics;
+mod read;
+mod routes;
+mod run;
+mod tokens;
+mod watch;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use archive::{Archive, ArchiveError, Parts, Whatsapp};
+pub use error::{ApiError, ErrorCode};
+pub use export::Export;
+pub use follow::Progress;
+pub use read::{Page, Raw, Search};
+pub use routes::{openapi, router};
+pub use run::run;
+pub use tokens::{Caller, NewToken, Role, TokenError, TokenStore};
+pub use wire::{
+    ConversationView, DisposalPlanView, DisposalView, EventView, LedgerView, ProofView, SearchView, TokenView,
+};

@@ -1,0 +1,203 @@
+//! Everything of one ledger that a running process needs.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use piperoll_engine::{Components, Engine, EngineError, Settings};
+use piperoll_format::{LedgerId, Seq, Submission, SubmissionGroup, Timestamp};
+use piperoll_index::{IndexError, Options, SearchIndex};
+use piperoll_sources::whatsapp::AppSecret;
+use piperoll_verify::{LedgerReader, ReadError, StoreKeys};
+use tokio::sync::watch;
+
+use crate::follow::{Follower, Place, Progress};
+use crate::metrics::Metrics;
+use crate::tokens::{TokenError, TokenStore};
+use crate::watch::Watch;
+use crate::wire::StoreView;
+
+/// What an archive is made of; the composition root passes it in ready.
+#[derive(Debug)]
+pub struct Parts {
+    /// What the writer works with: store, ledger, keys, policies, clock, local state.
+    pub components: Components,
+    /// Limits of the writer.
+    pub settings: Settings,
+    /// Where the search index is.
+    pub index_dir: PathBuf,
+    /// How the search index is opened.
+    pub index: Options,
+    /// The file of access tokens.
+    pub tokens: PathBuf,
+    /// What WhatsApp's webhooks are checked with.
+    pub whatsapp: Whatsapp,
+    /// The time zone of days in queries that name none.
+    pub time_zone: Tz,
+}
+
+/// What WhatsApp's webhooks are checked with.
+#[derive(Clone, Debug, Default)]
+pub struct Whatsapp {
+    /// Secrets of the Meta app; several while one replaces another.
+    pub app_secrets: Vec<AppSecret>,
+    /// Tokens that the handshake of a callback address may have.
+    pub verify_tokens: Vec<String>,
+}
+
+/// Why an archive could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The writer could not start.
+    #[error("the ledger cannot be opened for writing")]
+    Engine(#[from] EngineError),
+    /// The ledger could not be read.
+    #[error("the ledger cannot be read")]
+    Read(#[from] ReadError),
+    /// The search index could not be opened or built anew.
+    #[error("the search index cannot be opened")]
+    Index(#[from] IndexError),
+    /// The token file could not be read.
+    #[error("the access tokens cannot be read")]
+    Tokens(#[from] TokenError),
+}
+
+/// Tells the time.
+type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// One ledger, open: it captures, searches, proves, exports and disposes.
+///
+/// Every read of content is committed to the ledger before it is answered.
+pub struct Archive {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) reader: LedgerReader,
+    pub(crate) follower: Follower,
+    pub(crate) whatsapp: Whatsapp,
+    pub(crate) time_zone: Tz,
+    pub(crate) metrics: Metrics,
+    pub(crate) store: StoreView,
+    tokens: TokenStore,
+    watch: Watch,
+    now: Now,
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("ledger", &self.ledger()).finish_non_exhaustive()
+    }
+}
+
+impl Archive {
+    /// Opens a ledger: starts its writer, opens its index and lets the index follow.
+    ///
+    /// Must be called inside a tokio runtime, which must outlive the archive. Call [`Self::close`] at the end.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; a broken index is none, it is built anew.
+    pub async fn open(parts: Parts) -> Result<Self, ArchiveError> {
+        let components = parts.components;
+        let (store, ledger) = (components.store.clone(), components.ledger);
+        let keys = Arc::new(StoreKeys::new(store.clone(), ledger, components.keys.kek.clone()));
+        let described = store.describe();
+        let clock = components.clock.clone();
+        let tokens = TokenStore::open(&parts.tokens)?;
+        let engine = Arc::new(Engine::open(components, parts.settings).await?);
+        let reader = LedgerReader::open(store, ledger).await?.with_keys(keys);
+        let place = Place { dir: parts.index_dir, options: parts.index };
+        let follower = Follower::start(place, reader.clone(), engine.head()).await?;
+        let watch = Watch::start(engine.clone());
+        Ok(Self {
+            engine,
+            reader,
+            follower,
+            whatsapp: parts.whatsapp,
+            time_zone: parts.time_zone,
+            metrics: Metrics::default(),
+            store: StoreView {
+                name: described.name,
+                location: described.location,
+                enforcement: described.enforcement.to_string(),
+                statement: described.statement,
+            },
+            tokens,
+            watch,
+            now: Box::new(move || Timestamp(clock.now_micros())),
+        })
+    }
+
+    /// Stops in order: commits what waits, publishes it, and lets the index finish what it has begun.
+    pub async fn close(&self) {
+        self.watch.close().await;
+        self.engine.close().await;
+        self.follower.close().await;
+    }
+
+    /// Returns the ledger's identity.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerId {
+        self.engine.ledger()
+    }
+
+    /// Returns the writer.
+    #[must_use]
+    pub const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Returns the reader, with the ledger's keys.
+    #[must_use]
+    pub const fn reader(&self) -> &LedgerReader {
+        &self.reader
+    }
+
+    /// Returns the search index as it is now; a rebuild replaces it.
+    #[must_use]
+    pub fn index(&self) -> SearchIndex {
+        self.follower.index()
+    }
+
+    /// Returns the access tokens.
+    #[must_use]
+    pub const fn tokens(&self) -> &TokenStore {
+        &self.tokens
+    }
+
+    /// Returns the time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// Tells how far the index is, now and whenever that changes.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.follower.progress()
+    }
+
+    /// Waits until an event is searchable; returns at once when the follower has stopped.
+    pub async fn searchable(&self, seq: Seq) {
+        let mut progress = self.follower.progress();
+        // An error means that the follower has gone, so nothing will change any more.
+        drop(progress.wait_for(|progress| progress.covered > seq.0).await);
+    }
+
+    /// Waits until everything that is committed now is searchable, as a command on the machine itself wants it.
+    pub async fn catch_up(&self) {
+        let size = self.engine.head().borrow().size;
+        if let Some(last) = size.checked_sub(1) {
+            self.searchable(Seq(last)).await;
+        }
+    }
+
+    /// Deletes the search index and builds it again from the ledger; [`Self::progress`] tells how far it is.
+    pub async fn rebuild_index(&self) {
+        self.follower.rebuild().await;
+    }
+
+    /// Commits one event of the archive's own.
+    pub(crate) async fn record(&self, submission: Submission) -> Result<Seq, EngineError> {
+        let receipts = self.engine.submit(SubmissionGroup::single(submission)).await?;
+        Ok(receipts.first().expect("a group of one has one receipt").seq)
+    }
+}

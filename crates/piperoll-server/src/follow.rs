@@ -1,0 +1,421 @@
+//! The index follows the ledger: reads what was committed, projects it, applies it, and forgets what was disposed of.
+//!
+//! The cursor is committed with the documents, so a crash repeats a little and loses nothing. A broken index is
+//! deleted and built again. Whatever fails is tried again; nobody waits for the index but those who search.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use piperoll_engine::Head;
+use piperoll_export::message_of;
+use piperoll_format::{Bucket, DisposalOrder, Kind, Seq};
+use piperoll_index::{Document, IndexError, Options, SearchIndex, SearchWriter};
+use piperoll_verify::{LedgerReader, ReadError, ReadEvent};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long applied documents wait for an index commit at most, while the follower keeps up.
+const COMMIT_AFTER: Duration = Duration::from_millis(900);
+
+/// How long they wait while the follower is far behind, where larger commits cost less.
+const COMMIT_AFTER_FAR: Duration = Duration::from_secs(10);
+
+/// So many events behind is far behind.
+const FAR_BEHIND: u64 = 100_000;
+
+/// Events whose documents are made at the same time as others are applied, in batches of the reader.
+const BATCHES_AHEAD: usize = 2;
+
+/// The pause between two passes over new events: one pass over many commits costs less than one over each.
+const READ_EVERY: Duration = Duration::from_millis(200);
+
+/// The pause after a failure.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How far the index is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Every event with a lower `seq` is searchable.
+    pub covered: u64,
+    /// Events committed when that was reached.
+    pub size: u64,
+}
+
+/// Where the index is and how it is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+}
+
+/// The running follower.
+pub(crate) struct Follower {
+    index: Arc<RwLock<SearchIndex>>,
+    progress: watch::Receiver<Progress>,
+    rebuild: Arc<Notify>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Follower {
+    /// Opens the index and starts to follow.
+    pub(crate) async fn start(
+        place: Place,
+        reader: LedgerReader,
+        head: watch::Receiver<Head>,
+    ) -> Result<Self, IndexError> {
+        let (index, writer) = open(place.clone()).await?;
+        let covered = writer.cursor().unwrap_or(0);
+        let size = head.borrow().size;
+        let (sender, progress) = watch::channel(Progress { covered, size });
+        let index = Arc::new(RwLock::new(index));
+        let (rebuild, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let following = Following {
+            place,
+            reader,
+            head,
+            index: index.clone(),
+            progress: sender,
+            rebuild: rebuild.clone(),
+            stop: stop.clone(),
+            read_at: Instant::now(),
+        };
+        let task = tokio::spawn(following.run(Some(writer)));
+        Ok(Self { index, progress, rebuild, stop, task: Mutex::new(Some(task)) })
+    }
+
+    pub(crate) fn index(&self) -> SearchIndex {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Has the index deleted and built again; returns when the building has begun.
+    pub(crate) async fn rebuild(&self) {
+        let mut progress = self.progress.clone();
+        let _ = progress.borrow_and_update();
+        self.rebuild.notify_one();
+        drop(progress.wait_for(|progress| progress.covered == 0).await);
+    }
+
+    /// Commits what was applied and stops.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the index follower did not stop in order");
+        }
+    }
+}
+
+/// Opens index and writer; an index that cannot be used is deleted first.
+async fn open(place: Place) -> Result<(SearchIndex, SearchWriter), IndexError> {
+    blocking(move || {
+        let open = || {
+            let index = SearchIndex::open(&place.dir, place.options)?;
+            let writer = index.writer()?;
+            Ok((index, writer))
+        };
+        match open() {
+            Err(IndexError::NeedsRebuild { reason }) => {
+                tracing::warn!(%reason, "building the search index anew");
+                SearchIndex::reset(&place.dir)?;
+                open()
+            }
+            other => other,
+        }
+    })
+    .await
+}
+
+/// Runs work that waits for the disk or computes for long.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Why following was interrupted.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error("the index failed")]
+    Index(#[from] IndexError),
+    #[error("the ledger could not be read")]
+    Read(#[from] ReadError),
+}
+
+/// What the follower does next after an orderly interruption.
+enum Next {
+    Stop,
+    Rebuild,
+}
+
+/// Everything that the follower's task owns.
+struct Following {
+    place: Place,
+    reader: LedgerReader,
+    head: watch::Receiver<Head>,
+    index: Arc<RwLock<SearchIndex>>,
+    progress: watch::Sender<Progress>,
+    rebuild: Arc<Notify>,
+    stop: CancellationToken,
+    /// When the last pass over new events began.
+    read_at: Instant,
+}
+
+impl Following {
+    /// Follows until it is stopped, whatever happens.
+    async fn run(mut self, mut writer: Option<SearchWriter>) {
+        loop {
+            let next = match self.attempt(writer.take()).await {
+                Ok(Next::Stop) => return,
+                Ok(Next::Rebuild) => {
+                    tracing::info!("building the search index anew, as ordered");
+                    self.reset().await
+                }
+                Err(FollowError::Index(error @ IndexError::NeedsRebuild { .. })) => {
+                    tracing::warn!(%error, "building the search index anew");
+                    self.reset().await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = next {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the search index will be tried again"
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY_AFTER) => {}
+                    () = self.stop.cancelled() => return,
+                }
+            }
+        }
+    }
+
+    async fn reset(&self) -> Result<(), FollowError> {
+        let dir = self.place.dir.clone();
+        Ok(blocking(move || SearchIndex::reset(&dir)).await?)
+    }
+
+    /// Opens the index if need be, and follows until something happens.
+    async fn attempt(&mut self, writer: Option<SearchWriter>) -> Result<Next, FollowError> {
+        let writer = match writer {
+            Some(writer) => writer,
+            None => {
+                let (index, writer) = open(self.place.clone()).await?;
+                *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+                writer
+            }
+        };
+        let mut indexing = Some(Indexing::new(writer));
+        self.report(indexing.as_ref());
+        loop {
+            let woken = if self.read_on(&mut indexing).await? {
+                self.wait(indexing.as_ref().and_then(Indexing::due)).await
+            } else {
+                Woken::Stop
+            };
+            match woken {
+                Woken::New => {}
+                Woken::Due => self.with(&mut indexing, Indexing::commit).await?,
+                Woken::Rebuild => return Ok(Next::Rebuild),
+                Woken::Stop => {
+                    self.with(&mut indexing, Indexing::finish).await?;
+                    return Ok(Next::Stop);
+                }
+            }
+        }
+    }
+
+    /// Applies everything that is committed and not applied yet; false when it was stopped in between.
+    async fn read_on(&mut self, indexing: &mut Option<Indexing>) -> Result<bool, FollowError> {
+        let size = self.head.borrow_and_update().size;
+        let from = indexing.as_ref().map_or(0, |indexing| indexing.next);
+        if from >= size {
+            return Ok(true);
+        }
+        self.read_at = Instant::now();
+        let events = self.reader.stream(Seq(from), Seq(size));
+        let mut batches = events.map(|batch| blocking(|| batch.map(steps))).buffered(BATCHES_AHEAD);
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            for bucket in &batch.forgotten {
+                self.reader.keys().forget_bucket(bucket).await;
+            }
+            let far = size - batch.next > FAR_BEHIND;
+            self.with(indexing, move |indexing| indexing.apply(batch, far)).await?;
+            if self.stop.is_cancelled() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Works on the index away from the async threads, and tells how far it is then.
+    async fn with(
+        &self,
+        indexing: &mut Option<Indexing>,
+        work: impl FnOnce(&mut Indexing) -> Result<(), IndexError> + Send + 'static,
+    ) -> Result<(), FollowError> {
+        let Some(mut taken) = indexing.take() else { return Ok(()) };
+        let (back, result) = blocking(move || {
+            let result = work(&mut taken);
+            (taken, result)
+        })
+        .await;
+        self.report(Some(&back));
+        *indexing = Some(back);
+        Ok(result?)
+    }
+
+    fn report(&self, indexing: Option<&Indexing>) {
+        let covered = indexing.and_then(|indexing| indexing.writer.cursor()).unwrap_or(0);
+        let progress = Progress { covered, size: self.head.borrow().size };
+        self.progress.send_if_modified(|known| {
+            let changed = *known != progress;
+            *known = progress;
+            changed
+        });
+    }
+
+    async fn wait(&mut self, due: Option<Instant>) -> Woken {
+        let until_due = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let until_new = async {
+            let changed = self.head.changed().await;
+            tokio::time::sleep_until(self.read_at + READ_EVERY).await;
+            changed
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Woken::Stop,
+            () = self.rebuild.notified() => Woken::Rebuild,
+            () = until_due => Woken::Due,
+            changed = until_new => if changed.is_ok() { Woken::New } else { Woken::Stop },
+        }
+    }
+}
+
+enum Woken {
+    New,
+    Due,
+    Stop,
+    Rebuild,
+}
+
+/// The writer with what is known about its next commit.
+struct Indexing {
+    writer: SearchWriter,
+    /// The first event that was not applied.
+    next: u64,
+    committed_at: Instant,
+}
+
+impl Indexing {
+    fn new(writer: SearchWriter) -> Self {
+        let next = writer.cursor().unwrap_or(0);
+        // The first commit need not wait for anything.
+        let now = Instant::now();
+        Self { writer, next, committed_at: now.checked_sub(COMMIT_AFTER).unwrap_or(now) }
+    }
+
+    fn apply(&mut self, batch: Batch, far: bool) -> Result<(), IndexError> {
+        for step in batch.steps {
+            match step {
+                Step::Index(document) => self.writer.apply(std::iter::once(*document))?,
+                Step::Forget(bucket) => {
+                    let documents = self.writer.forget(&bucket.to_string())?;
+                    tracing::info!(%bucket, documents, "the search index forgot a bucket");
+                }
+            }
+        }
+        self.next = batch.next;
+        let wait = if far { COMMIT_AFTER_FAR } else { COMMIT_AFTER };
+        if self.committed_at.elapsed() >= wait { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<(), IndexError> {
+        self.writer.commit(self.next)?;
+        self.committed_at = Instant::now();
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), IndexError> {
+        self.commit()?;
+        self.writer.finish_merge();
+        Ok(())
+    }
+
+    /// Tells when the next commit is due; nothing is when everything applied is committed.
+    fn due(&self) -> Option<Instant> {
+        (self.writer.cursor() != Some(self.next) && self.next > 0).then(|| self.committed_at + COMMIT_AFTER)
+    }
+}
+
+/// What becomes of one batch of events.
+struct Batch {
+    steps: Vec<Step>,
+    forgotten: Vec<Bucket>,
+    /// The event after the batch.
+    next: u64,
+}
+
+enum Step {
+    Index(Box<Document>),
+    Forget(Bucket),
+}
+
+fn steps(events: Vec<ReadEvent>) -> Batch {
+    let next = events.last().map_or(0, |read| read.event.seq().0 + 1);
+    let steps: Vec<Step> = events.into_iter().filter_map(step).collect();
+    let forgotten = steps.iter().filter_map(|step| match step {
+        Step::Forget(bucket) => Some(bucket.clone()),
+        Step::Index(_) => None,
+    });
+    Batch { forgotten: forgotten.collect(), next, steps }
+}
+
+fn step(read: ReadEvent) -> Option<Step> {
+    let core = &read.event.core;
+    let opened = match read.payload {
+        Ok(opened) => opened,
+        // What was destroyed is not searchable; nothing is wrong with that.
+        Err(error) if error.is_destroyed() => return None,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(seq = core.seq.0, error, "an event cannot be read and will not be found");
+            return None;
+        }
+    };
+    let payload = &opened.payload;
+    match core.kind {
+        // It has nothing to read: its items are documents of their own.
+        Kind::Delivery => None,
+        Kind::DisposalOrdered | Kind::DisposalCompleted => {
+            let order = DisposalOrder::decode(payload.parts.first()?).ok()?;
+            Some(Step::Forget(order.bucket))
+        }
+        kind => Some(Step::Index(Box::new(Document {
+            seq: core.seq.0,
+            kind,
+            recorded_at: core.recorded_at,
+            class: core.class.as_str().to_owned(),
+            bucket: read.event.pack.as_ref().map(|pack| pack.bucket.to_string()).unwrap_or_default(),
+            message: message_of(kind, payload),
+        }))),
+    }
+}

@@ -1,0 +1,93 @@
+//! Counters and gauges, without a label that could name a person.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::archive::Archive;
+
+/// What is counted while requests are served.
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Webhook deliveries that were committed.
+    pub(crate) deliveries: Counter,
+    /// Items in them.
+    pub(crate) items: Counter,
+    /// Items that had been committed before.
+    pub(crate) repeats: Counter,
+    /// Deliveries with a missing or wrong signature.
+    pub(crate) bad_signatures: Counter,
+    /// Deliveries that were too large.
+    pub(crate) too_large: Counter,
+    /// Deliveries that could not be committed.
+    pub(crate) refused: Counter,
+    /// Events handed in through the API.
+    pub(crate) events: Counter,
+    /// Searches.
+    pub(crate) searches: Counter,
+    size: Gauge<u64, AtomicU64>,
+    covered: Gauge<u64, AtomicU64>,
+    waiting: Gauge<u64, AtomicU64>,
+    ready: Gauge<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("piperoll");
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let deliveries = counter("webhook_deliveries", "Webhook deliveries acknowledged");
+        let items = counter("webhook_items", "Items in acknowledged webhook deliveries");
+        let repeats = counter("webhook_repeats", "Items that had been committed before");
+        let bad_signatures =
+            counter("webhook_bad_signatures", "Deliveries with a missing or wrong signature");
+        let too_large = counter("webhook_too_large", "Deliveries over the size limit");
+        let refused = counter("webhook_refused", "Deliveries that could not be committed");
+        let events = counter("api_events", "Events handed in through the API");
+        let searches = counter("searches", "Searches answered");
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let size = gauge("events", "Events in the ledger");
+        let covered = gauge("index_events", "Events that the search index covers");
+        let waiting = gauge("waiting_events", "Events that wait for a commit");
+        let ready = gauge("ready", "1 while commits succeed");
+        Self {
+            registry,
+            deliveries,
+            items,
+            repeats,
+            bad_signatures,
+            too_large,
+            refused,
+            events,
+            searches,
+            size,
+            covered,
+            waiting,
+            ready,
+        }
+    }
+}
+
+impl Archive {
+    /// Writes all metrics in the OpenMetrics text format.
+    pub(crate) fn metrics_text(&self) -> String {
+        let metrics = &self.metrics;
+        metrics.size.set(self.engine.head().borrow().size);
+        metrics.covered.set(self.progress().borrow().covered);
+        metrics.waiting.set(self.engine.waiting() as u64);
+        metrics.ready.set(u64::from(self.engine.trouble().borrow().is_none()));
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).expect("writing to a string does not fail");
+        text
+    }
+}

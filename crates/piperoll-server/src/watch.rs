@@ -1,0 +1,74 @@
+//! Looks after a store that stopped taking commits: tries again by itself, so that the archive becomes ready without
+//! traffic.
+//!
+//! What it commits then is a `ledger.started` event that says since when nothing could be committed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use piperoll_engine::{Engine, EngineError};
+use piperoll_format::{Kind, Submission, SubmissionGroup};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The pause between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(500);
+
+/// The running watch.
+pub(crate) struct Watch {
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Watch {
+    pub(crate) fn start(engine: Arc<Engine>) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = watch(&engine) => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        Self { stop, task: Mutex::new(Some(task)) }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            drop(task.await);
+        }
+    }
+}
+
+/// Returns when the writer has stopped for good.
+async fn watch(engine: &Engine) {
+    let mut trouble = engine.trouble();
+    loop {
+        // An error means that the writer has gone.
+        let Ok(reason) = trouble.wait_for(Option::is_some).await.map(|reason| reason.clone()) else { return };
+        tracing::error!(reason, "commits fail");
+        if !resume(engine).await {
+            return;
+        }
+        tracing::info!("commits succeed again");
+    }
+}
+
+/// Tries until a commit succeeds; false when none ever will.
+async fn resume(engine: &Engine) -> bool {
+    loop {
+        tokio::time::sleep(TRY_EVERY).await;
+        if engine.trouble().borrow().is_none() {
+            return true;
+        }
+        let document = br#"{"reason":"the store takes commits again"}"#.to_vec();
+        let resumed = Submission::own(Kind::LedgerStarted, "application/json", document);
+        match engine.submit(SubmissionGroup::single(resumed)).await {
+            Ok(_) => return true,
+            Err(EngineError::Busy { .. } | EngineError::Unavailable { .. }) => {}
+            Err(EngineError::Invalid { .. } | EngineError::Fatal { .. }) => return false,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What goes over the wire as JSON. Nothing of it is persisted; core types have codecs of their own.
+
+mod dispose;
+mod entry;
+mod error;
+mod event;
+mod ledger;
+mod token;
+
+pub use dispose::{DisposalPlanView, DisposalView};
+pub use event::{ConversationView, EventView, ProofView, SearchView};
+pub use ledger::LedgerView;
+pub use token::TokenView;
+
+pub(crate) use dispose::{DisposeRequest, DisposedView};
+pub(crate) use entry::{EntryKind, EventBody, PersonBody, ReceiptView};
+pub(crate) use error::{ErrorBody, ErrorDetail};
+pub(crate) use ledger::{HealthView, PolicyView, StoreView};
+pub(crate) use token::{CreatedTokenView, NewTokenBody, TokensView};
+
+/// Writes bytes as lowercase hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+}
