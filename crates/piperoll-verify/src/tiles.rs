@@ -52,6 +52,19 @@ impl LedgerReader {
         Ok(encode_bundle(&entries).expect("a bundle has 1 to 256 entries, and a core fits one"))
     }
 
+    /// Returns the bytes of the tile or entry bundle with a C2SP path, such as `tile/0/000.p/5`.
+    ///
+    /// # Errors
+    /// [`ReadError::NoTile`] when the path is none or the ledger has no such tile (yet), otherwise those of
+    /// [`Self::segment`].
+    pub async fn tile_at(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        match (Tile::parse_path(path), Bundle::parse_path(path)) {
+            (Ok(tile), _) => self.tile(tile).await,
+            (_, Ok(bundle)) => self.bundle(bundle).await,
+            _ => Err(ReadError::NoTile { tile: path.to_owned(), size: self.size() }),
+        }
+    }
+
     /// Checks that the ledger has all nodes of a tile.
     async fn require(&self, tile: Tile, path: String) -> Result<(), ReadError> {
         let shift = u32::from(tile.level()) * u32::from(TILE_HEIGHT);
