@@ -1,5 +1,7 @@
 //! The result of a verification: findings are data, not errors.
 
+mod display;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
