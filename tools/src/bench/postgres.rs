@@ -5,11 +5,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::process::{install, is_root, output};
+use super::process::{install, is_root, output, wait_until};
 
 const SCHEMA: &str = "
 CREATE TABLE plain (seq bigserial PRIMARY KEY, recorded_at timestamptz NOT NULL DEFAULT now(), body text NOT NULL);
@@ -37,6 +38,8 @@ shared_buffers = 1GB
 max_wal_size = 4GB
 max_connections = 100
 ";
+
+const READY_MAX: Duration = Duration::from_secs(60);
 
 /// Which table rows go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +71,7 @@ pub(super) struct Postgres {
     programs: PathBuf,
     dir: PathBuf,
     body: String,
+    child: Option<Child>,
     /// As the server names it.
     pub(super) version: String,
 }
@@ -83,7 +87,7 @@ impl Postgres {
         let programs = programs().context("expected the programs of PostgreSQL, found none")?;
         fs::create_dir_all(dir)?;
         let body = std::str::from_utf8(body).context("the body is not text")?.to_owned();
-        let mut server = Self { programs, dir: dir.to_owned(), body, version: String::new() };
+        let mut server = Self { programs, dir: dir.to_owned(), body, child: None, version: String::new() };
         if is_root() {
             output(Command::new("chown").arg("postgres").arg(dir))?;
         }
@@ -91,8 +95,7 @@ impl Postgres {
         server.run("initdb", &["-D", &data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale"])?;
         let socket = format!("unix_socket_directories = '{}'\n", dir.display());
         fs::write(format!("{data}/postgresql.auto.conf"), SETTINGS.to_owned() + &socket)?;
-        let log = format!("{}/log", dir.display());
-        server.run("pg_ctl", &["-D", &data, "-l", &log, "-w", "start"])?;
+        server.launch()?;
         server.sql(SCHEMA)?;
         for table in [Table::Plain, Table::Chained] {
             fs::write(server.script(table), script(table))?;
@@ -164,29 +167,48 @@ impl Postgres {
         )
     }
 
-    /// Runs one of its programs; PostgreSQL refuses to be root.
+    /// Starts the server as a child, so that an interrupt from the terminal reaches it too.
+    fn launch(&mut self) -> Result<()> {
+        let log_path = self.dir.join("log");
+        let log = fs::File::create(&log_path)?;
+        let mut command = self.command("postgres", &["-D", &self.data()]);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.child = Some(command.spawn().context("cannot start PostgreSQL")?);
+        if wait_until(READY_MAX, || self.sql("SELECT 1").is_ok()) {
+            return Ok(());
+        }
+        let said = fs::read_to_string(&log_path).unwrap_or_default();
+        bail!("expected PostgreSQL to become ready, found: {}", said.trim())
+    }
+
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        output(&mut self.command(program, arguments))
+    }
+
+    /// Prepares one of its programs; PostgreSQL refuses to be root.
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let program = self.programs.join(program);
-        let mut command = if is_root() {
-            let mut words = vec![quoted(&program.display().to_string())];
+        let mut command;
+        if is_root() {
+            let mut words = vec!["exec".to_owned(), quoted(&program.display().to_string())];
             words.extend(arguments.iter().map(|argument| quoted(argument)));
-            let mut command = Command::new("su");
+            command = Command::new("su");
             command.args(["-s", "/bin/sh", "-c", &words.join(" "), "postgres"]);
-            command
         } else {
-            let mut command = Command::new(program);
+            command = Command::new(program);
             command.args(arguments);
-            command
-        };
-        // A server that inherited the pipes would keep them open.
-        output(command.current_dir(&self.dir))
+        }
+        command.current_dir(&self.dir);
+        command
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Already stopped, or the whole bench is failing: nothing is left to do either way.
+        let Some(mut child) = self.child.take() else { return };
+        // Ended already, or the whole bench is failing: nothing is left to do either way.
         let _stopped = self.run("pg_ctl", &["-D", &self.data(), "-m", "fast", "-w", "stop"]);
+        let _ended = child.wait();
     }
 }
 
