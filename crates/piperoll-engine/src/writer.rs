@@ -106,6 +106,9 @@ impl Writer {
             let key = self.signer.verifier_key();
             let recovered = recover(&self.store, &self.state, &mut keyring, key).await?;
             self.tail = recovered.tail;
+            // Followers learn of events that another writer, or an earlier try of ours, committed meanwhile.
+            let checkpoint = recovered.checkpoint.unwrap_or_default().into();
+            let _ = self.head.send_replace(Head { size: self.tail.seq.0, checkpoint });
             self.publisher.reload(&self.store, &self.state, self.tail.seq).await?;
             self.must_reload = false;
         }
@@ -164,8 +167,8 @@ impl Writer {
         // The head first: whoever holds a receipt finds the event below it.
         let head = Head { size: batch.tail.seq.0, checkpoint: batch.checkpoint.clone() };
         let _ = self.head.send_replace(head);
-        self.answer(pending, plans, Some((batch.first_seq, &batch.leaves)));
         self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+        self.answer(pending, plans, Some((batch.first_seq, &batch.leaves)));
     }
 
     /// Keeps derived state in step; a failure here stops the writer, whose next start makes it again.
