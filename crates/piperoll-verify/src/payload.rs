@@ -125,7 +125,7 @@ pub(crate) fn open(
 ) -> Result<Opened, ReadError> {
     let damaged = |source: Damage| ReadError::damaged(pack, Some(event.seq()), source);
     let reference = &event.core.payload;
-    let (mut salt, bytes) = open_payload(codec, stored, reference.length, key, (ledger, event.seq()))
+    let (mut salt, bytes) = open_payload(codec, stored, reference, key, (ledger, event.seq()))
         .map_err(|error| damaged(error.into()))?;
     if commitment(&salt, &bytes) != reference.commitment {
         salt.zeroize();

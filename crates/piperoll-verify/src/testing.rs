@@ -9,8 +9,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use piperoll_format::{
     Bucket, ChainHash, Class, Codec, Dictionary, DisposalOrder, EventCore, Facts, Genesis, Kek, KeyBinding,
     KeyId, KeyObject, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType, PackBuilder,
-    Payload, PayloadRef, Provenance, RetainUntil, Segment, SegmentNo, Seq, SubjectKey, Timestamp,
-    WriterKeyId, chain_hash, commitment, seal_payload, signed_bytes,
+    Payload, PayloadRef, Provenance, RetainUntil, SealedPayload, Sealing, Segment, SegmentNo, Seq,
+    SubjectKey, Timestamp, WriterKeyId, chain_hash, seal_payload, signed_bytes,
 };
 use piperoll_policy::{Policy, PolicySet, bucket_label, segment_retain_until};
 use piperoll_store::{Lock, ManualClock, MemoryStore, ObjectKey, WormStore};
@@ -243,12 +243,13 @@ impl TestLedger {
                 }
                 id = Some(key_id);
             }
-            let (salt, nonce) = (self.random(), self.random());
+            let salt = self.random();
             let bytes = draft.payload.encode();
-            let key = id.map(|id| (&self.keys[&id], nonce));
-            let stored = seal_payload(&mut self.codec, &bytes, &salt, key, (self.ledger, seq));
+            let sealing = id.map_or(Sealing::Clear { salt }, |id| Sealing::Key(&self.keys[&id]));
+            let SealedPayload { commitment, stored } =
+                seal_payload(&mut self.codec, &bytes, sealing, (self.ledger, seq));
             let reference = PayloadRef {
-                commitment: commitment(&salt, &bytes),
+                commitment,
                 length: bytes.len() as u64,
                 pack: piperoll_format::DigestPrefix([0; 8]),
                 offset: 0,

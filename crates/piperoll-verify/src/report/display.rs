@@ -28,10 +28,14 @@ impl Report {
         let findings: u64 = self.finding_counts.values().sum();
         match (findings, self.unreadable.len()) {
             (0, 0) => "no problems found".to_owned(),
-            (0, unread) => format!("incomplete: {unread} objects could not be read; nothing wrong in the rest"),
+            (0, unread) => {
+                format!("incomplete: {unread} objects could not be read; nothing wrong in the rest")
+            }
             (1, 0) => "1 problem found".to_owned(),
             (found, 0) => format!("{} problems found", count(found)),
-            (found, unread) => format!("{} problems found, and {unread} objects could not be read", count(found)),
+            (found, unread) => {
+                format!("{} problems found, and {unread} objects could not be read", count(found))
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use piperoll_store::{StoreError, WormStore};
 use super::objects::{ObjectChecked, Opening, Subject, check_object, read_order};
 use super::segment::{SegmentChecked, SegmentContext, SegmentFacts, check_segment};
 use crate::keys::{KeyRequest, KeySource};
-use crate::pool::compute;
+use crate::pool::compute_over;
 use crate::reader::key;
 use crate::report::{Finding, FindingCode};
 
@@ -118,7 +118,8 @@ pub(super) async fn examine(shared: Arc<Shared>, number: SegmentNo) -> Examined 
     // The newest segment has no successor that names its digest, so its signatures are always checked.
     let wants_signatures = !shared.is_quick || number == shared.last;
     let mut checked =
-        compute(move || check_segment(&context.context, number, &bytes, wants_signatures)).await;
+        compute_over(bytes.len(), move || check_segment(&context.context, number, &bytes, wants_signatures))
+            .await;
     if let Some(facts) = checked.facts.take() {
         let facts = Arc::new(facts);
         let findings = examine_objects(&shared, &mut examined, &facts).await;
@@ -192,7 +193,7 @@ async fn examine_object(
         }
     }
     let (facts, ledger) = (facts.clone(), shared.ledger);
-    compute(move || {
+    compute_over(bytes.len(), move || {
         let payloads = &facts.payloads[position];
         let (entry, has_all_payloads) = (&facts.objects[position], facts.has_all_payloads());
         let subject = Subject { ledger, segment: number, entry, bytes: &bytes, payloads, has_all_payloads };

@@ -153,7 +153,7 @@ fn check_payload(
         return mismatch("a place outside the pack".to_owned());
     };
     let place = (subject.ledger, seq);
-    let (salt, bytes) = match open_payload(codec, stored, reference.length, key, place) {
+    let (salt, bytes) = match open_payload(codec, stored, reference, key, place) {
         Ok(opened) => opened,
         Err(error) => return mismatch(error.to_string()),
     };
@@ -185,7 +185,7 @@ pub(super) fn read_order(
         return Err("an encrypted payload".to_owned());
     }
     let stored = slice(pack, reference).ok_or("a place outside the pack")?;
-    let opened = with_codec(|codec| open_payload(codec, stored, reference.length, None, (ledger, seq)));
+    let opened = with_codec(|codec| open_payload(codec, stored, reference, None, (ledger, seq)));
     let (salt, bytes) = opened.map_err(|error| error.to_string())?;
     if commitment(&salt, &bytes) != reference.commitment {
         return Err("a payload that does not meet its commitment".to_owned());

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::segment::SignedCore;
 
 /// Signatures checked at once; more gain nothing.
-const BATCH: usize = 1_024;
+const BATCH: usize = 4_096;
 
 /// Below this it is cheaper to check one by one than to cut a failed batch further.
 const SINGLE: usize = 4;
