@@ -144,18 +144,9 @@ pub(crate) struct SearchArgs {
     /// Most results
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: u32,
-    /// Order of the results
-    #[arg(long, value_enum, default_value_t = Order::Newest)]
-    pub(crate) order: Order,
-    /// Continue behind an earlier page
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) page: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Order {
-    Newest,
-    Oldest,
+    /// Only events before this one: the next page
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) before: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -165,7 +156,7 @@ pub(crate) struct ShowArgs {
     /// Write the captured bytes, exactly, to stdout
     #[arg(long, conflicts_with = "proof")]
     pub(crate) raw: bool,
-    /// Print the proof in the C2SP tlog-proof format
+    /// Print the proof: a C2SP tlog-proof, or with --json everything that an outsider needs
     #[arg(long)]
     pub(crate) proof: bool,
 }
@@ -177,9 +168,9 @@ pub(crate) struct ConversationArgs {
     /// Most messages
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) limit: u32,
-    /// Continue behind an earlier page
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) page: Option<String>,
+    /// Only events before this one: the page of older messages
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) before: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -197,7 +188,7 @@ pub(crate) struct VerifyArgs {
     /// Check the checkpoint's signature instead of every event's
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Check that the ledger only grew since this checkpoint, in addition to the remembered one
+    /// Check that the ledger only grew since this checkpoint instead of the remembered one
     #[arg(long, value_name = "FILE")]
     pub(crate) since: Option<PathBuf>,
     /// Do not open payloads, even if the keys are there
@@ -259,8 +250,8 @@ pub(crate) enum RoleArg {
 
 #[derive(Args, Debug)]
 pub(crate) struct TokenRevokeArgs {
-    /// Id or name of the token
-    pub(crate) token: String,
+    /// Name of the token
+    pub(crate) name: String,
 }
 
 #[derive(Debug, Subcommand)]

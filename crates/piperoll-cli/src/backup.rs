@@ -62,12 +62,15 @@ impl Cost {
 /// Encrypts the key files of an archive.
 pub(crate) fn seal(directory: &ArchiveDirectory, passphrase: &str, cost: Cost) -> anyhow::Result<String> {
     if passphrase.chars().count() < PASSPHRASE_CHARS_MIN {
-        let message = format!("expected a passphrase of at least {PASSPHRASE_CHARS_MIN} characters, found a shorter one");
+        let message = format!(
+            "expected a passphrase of at least {PASSPHRASE_CHARS_MIN} characters, found a shorter one"
+        );
         return Err(Failure::new(Exit::Usage, message).into());
     }
     let mut files = BTreeMap::new();
     for (name, path) in key_files(directory) {
-        let text = fs::read_to_string(&path).with_context(|| format!("read key file `{}`", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("read key file `{}`", path.display()))?;
         files.insert(name.to_owned(), text);
     }
     let plain = Zeroizing::new(serde_json::to_vec(&files)?);
@@ -78,7 +81,8 @@ pub(crate) fn seal(directory: &ArchiveDirectory, passphrase: &str, cost: Cost) -
     let cipher = Aes256Gcm::new((&*derive(passphrase, salt, cost)?).into());
     let payload = Payload { msg: &plain, aad: header.as_bytes() };
     let nonce_value = Nonce::try_from(nonce).expect("the nonce has its length");
-    let sealed = cipher.encrypt(&nonce_value, payload).map_err(|_| anyhow::anyhow!("keys cannot be encrypted"))?;
+    let sealed =
+        cipher.encrypt(&nonce_value, payload).map_err(|_| anyhow::anyhow!("keys cannot be encrypted"))?;
     Ok(format!("{header}aes-256-gcm {}\n{}\n", STANDARD.encode(nonce), STANDARD.encode(sealed)))
 }
 
@@ -87,7 +91,8 @@ pub(crate) type KeyFiles = BTreeMap<String, String>;
 
 /// Decrypts a backup.
 pub(crate) fn open(text: &str, passphrase: &str) -> anyhow::Result<KeyFiles> {
-    let malformed = || Failure::new(Exit::Failed, "expected a key backup of this program, found something else");
+    let malformed =
+        || Failure::new(Exit::Failed, "expected a key backup of this program, found something else");
     let mut lines = text.lines();
     let (first, kdf) = (lines.next().ok_or_else(malformed)?, lines.next().ok_or_else(malformed)?);
     let (cipher, sealed) = (lines.next().ok_or_else(malformed)?, lines.next().ok_or_else(malformed)?);
@@ -141,8 +146,11 @@ fn key_files(directory: &ArchiveDirectory) -> [(&'static str, std::path::PathBuf
 fn parse_kdf(line: &str) -> Option<(Cost, Vec<u8>)> {
     let parts: Vec<&str> = line.split(' ').collect();
     let ["argon2id", memory_kib, passes, lanes, salt] = parts.as_slice() else { return None };
-    let cost =
-        Cost { memory_kib: memory_kib.parse().ok()?, passes: passes.parse().ok()?, lanes: lanes.parse().ok()? };
+    let cost = Cost {
+        memory_kib: memory_kib.parse().ok()?,
+        passes: passes.parse().ok()?,
+        lanes: lanes.parse().ok()?,
+    };
     let is_sane = cost.memory_kib <= MEMORY_KIB_MAX && cost.passes <= PASSES_MAX && cost.lanes <= LANES_MAX;
     is_sane.then_some((cost, STANDARD.decode(salt).ok()?))
 }

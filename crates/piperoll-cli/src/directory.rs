@@ -46,7 +46,8 @@ impl ArchiveDirectory {
             return Ok(directory);
         }
         let message = format!("expected an archive in `{}`, found none", root.display());
-        let hint = format!("create one with `piperoll init --dir {}`, or name another with --dir", root.display());
+        let hint =
+            format!("create one with `piperoll init --dir {}`, or name another with --dir", root.display());
         Err(Failure::new(Exit::NotFound, message).hint(hint).into())
     }
 
@@ -91,18 +92,9 @@ impl ArchiveDirectory {
         self.state().join("index")
     }
 
-    /// The checkpoint that the last clean verification of an origin ended with. The origin is a path in the log's
-    /// name space; every byte that is not plain is written as `%xx`.
+    /// The newest verified checkpoint of a log.
     pub(crate) fn remembered(&self, origin: &str) -> PathBuf {
-        let mut name = String::new();
-        for byte in origin.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
-                b'.' if !name.is_empty() => name.push('.'),
-                other => name.push_str(&format!("%{other:02x}")),
-            }
-        }
-        self.state().join("remembered").join(name)
+        self.state().join("remembered").join(piperoll_verify::remember::file_name(origin))
     }
 
     pub(crate) fn policies(&self) -> PathBuf {
@@ -125,8 +117,9 @@ impl ArchiveDirectory {
         self.run().join("serve.json")
     }
 
+    /// The token of commands on this machine.
     pub(crate) fn local_token(&self) -> PathBuf {
-        self.run().join("token")
+        self.secrets().join("local-token")
     }
 
     /// Opens the store for reading and writing.
@@ -148,7 +141,8 @@ impl ArchiveDirectory {
             [ledger] => Ok(*ledger),
             [] => {
                 let message = format!("expected a ledger in `{}`, found none", self.store().display());
-                let hint = "a creation that was interrupted left this; remove the directory and run `piperoll init`";
+                let hint =
+                    "a creation that was interrupted left this; remove the directory and run `piperoll init`";
                 Err(Failure::new(Exit::NotFound, message).hint(hint).into())
             }
             _ => {

@@ -60,20 +60,18 @@ pub(crate) struct Running {
 
 impl Running {
     /// Leaves the note for other commands; removed when the guard is dropped.
-    pub(crate) fn announce(self, directory: &ArchiveDirectory, token: &str) -> anyhow::Result<Announced> {
-        replace_secret_file(&directory.local_token(), token.as_bytes())?;
-        replace_secret_file(&directory.serve_json(), &serde_json::to_vec(&self)?)?;
+    pub(crate) fn announce(&self, directory: &ArchiveDirectory) -> anyhow::Result<Announced> {
+        replace_secret_file(&directory.serve_json(), &serde_json::to_vec(self)?)?;
         Ok(Announced { directory: directory.clone() })
     }
 
-    /// Finds the server that runs on a directory, with its local token. A note whose writer died is not believed.
+    /// Finds the server that runs on a directory, with the token of local commands. A note whose writer died is not believed.
     pub(crate) fn find(directory: &ArchiveDirectory) -> anyhow::Result<Option<(Self, String)>> {
         if !WriterLock::is_held(directory) {
             return Ok(None);
         }
-        let read = fs::read(directory.serve_json()).and_then(|note| {
-            fs::read_to_string(directory.local_token()).map(|token| (note, token))
-        });
+        let read = fs::read(directory.serve_json())
+            .and_then(|note| fs::read_to_string(directory.local_token()).map(|token| (note, token)));
         match read {
             Ok((note, token)) => Ok(Some((serde_json::from_slice(&note)?, token.trim().to_owned()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -90,10 +88,9 @@ pub(crate) struct Announced {
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        for path in [self.directory.serve_json(), self.directory.local_token()] {
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "a note about this server stays");
-            }
+        let path = self.directory.serve_json();
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "a note about this server stays");
         }
     }
 }

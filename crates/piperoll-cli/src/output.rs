@@ -101,9 +101,18 @@ impl Output {
         format!("{} ({utc})", moment.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S %Z"))
     }
 
+    /// Shows a moment for a table: in the zone asked for only.
+    pub(crate) fn short_time(&self, moment: chrono::DateTime<Utc>) -> String {
+        if self.zone == Tz::UTC {
+            return moment.format("%Y-%m-%d %H:%M:%SZ").to_string();
+        }
+        moment.with_timezone(&self.zone).format("%Y-%m-%d %H:%M %Z").to_string()
+    }
+
     /// Shows a moment given as RFC 3339 text; what is no such text is shown as it is.
     pub(crate) fn time_of(&self, text: &str) -> String {
-        chrono::DateTime::parse_from_rfc3339(text).map_or_else(|_| text.to_owned(), |time| self.time(time.to_utc()))
+        chrono::DateTime::parse_from_rfc3339(text)
+            .map_or_else(|_| text.to_owned(), |time| self.time(time.to_utc()))
     }
 
     /// Prints a table; `numbers` are the columns that are aligned to the right.
@@ -122,6 +131,15 @@ impl Output {
         let template = "{prefix:>12.cyan.bold} [{bar:30}] {human_pos}/{human_len} {per_sec:.dim} {eta:.dim}";
         let style = ProgressStyle::with_template(template).expect("the template is well formed");
         bar.set_style(style.progress_chars("=> "));
+        bar.set_prefix(what);
+        bar
+    }
+
+    /// Returns a counter for work of unknown length.
+    pub(crate) fn counter(&self, what: &'static str) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(None, self.draw_target());
+        let style = ProgressStyle::with_template("{prefix:>12.cyan.bold} {human_pos} {per_sec:.dim}");
+        bar.set_style(style.expect("the template is well formed"));
         bar.set_prefix(what);
         bar
     }
@@ -153,8 +171,18 @@ fn render_table<C: Into<Cell>>(header: &[&str], rows: Vec<Vec<C>>, numbers: &[us
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let lines: Vec<String> = table.lines().map(|line| trim_line(&line)).collect();
     lines.join("\n")
+}
+
+/// Takes the filling of the last column away, also inside its colour.
+fn trim_line(line: &str) -> String {
+    const RESET: &str = "\u{1b}[0m";
+    let line = line.trim_end();
+    match line.strip_suffix(RESET) {
+        Some(coloured) => format!("{}{RESET}", coloured.trim_end()),
+        None => line.to_owned(),
+    }
 }
 
 /// Returns the width to lay out for.

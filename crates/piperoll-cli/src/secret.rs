@@ -68,8 +68,10 @@ impl LedgerSecrets {
 pub(crate) fn read_kek(path: &Path) -> anyhow::Result<Kek> {
     let text = read_key_file(path)?;
     let malformed = || {
-        let message = format!("key file `{}`: expected a header line and 64 hexadecimal digits", path.display());
-        Failure::new(Exit::KeyUnknown, message).hint("put it back from a backup with `piperoll key restore FILE`")
+        let message =
+            format!("key file `{}`: expected a header line and 64 hexadecimal digits", path.display());
+        Failure::new(Exit::KeyUnknown, message)
+            .hint("put it back from a backup with `piperoll key restore FILE`")
     };
     let (header, digits) = text.split_once('\n').ok_or_else(malformed)?;
     if header != KEK_HEADER {
@@ -84,7 +86,8 @@ pub(crate) fn read_signing_key(path: &Path) -> anyhow::Result<SigningKey> {
     SigningKey::from_pkcs8_pem(&text).map_err(|error| {
         let message = format!("key file `{}`: expected an Ed25519 private key in PKCS#8 PEM", path.display());
         let failure = Failure::new(Exit::KeyUnknown, message);
-        anyhow::Error::new(error).context(failure.hint("put it back from a backup with `piperoll key restore FILE`"))
+        anyhow::Error::new(error)
+            .context(failure.hint("put it back from a backup with `piperoll key restore FILE`"))
     })
 }
 

@@ -23,7 +23,8 @@ use crate::secret::{LedgerSecrets, random};
 use crate::token;
 
 /// The policies of an archive that names none: the longest of them decides.
-const POLICIES_DEFAULT: [&str; 4] = ["finra-4511", "sec-17a-4", "gdpr-consent", "operations"];
+const POLICIES_DEFAULT: [&str; 5] =
+    ["finra-4511", "sec-17a-4", "gdpr-consent", "operations", "disposal-records"];
 
 /// What belongs to a new archive; the token is shown this once.
 #[derive(Clone, Debug, Serialize)]
@@ -88,7 +89,8 @@ pub(crate) async fn create(
     }
     let token = token::create_first(directory)?;
     let clock = Arc::new(SystemClock);
-    let store = Arc::new(DirectoryStore::init(&directory.store(), clock.clone()).context("create the store")?);
+    let store =
+        Arc::new(DirectoryStore::init(&directory.store(), clock.clone()).context("create the store")?);
     let new = NewLedger {
         ledger,
         origin: &origin,
@@ -105,7 +107,7 @@ pub(crate) async fn create(
 
 /// Returns the shipped policies of the demonstration.
 pub(crate) fn demo_policies() -> anyhow::Result<Vec<PolicyText>> {
-    ["demo", "demo-rest", "operations"].into_iter().map(shipped_policy).collect()
+    ["demo", "demo-rest", "operations", "disposal-records"].into_iter().map(shipped_policy).collect()
 }
 
 fn choose_policies(names: &[String], files: &[PathBuf]) -> anyhow::Result<Vec<PolicyText>> {
@@ -149,15 +151,19 @@ fn parse_policies(texts: &[PolicyText]) -> anyhow::Result<(Vec<PolicyText>, Poli
     let mut policies = Vec::new();
     for (name, text) in texts {
         let policy = Policy::parse(name, text).map_err(|error| {
-            anyhow::Error::new(error).context(Failure::new(Exit::Usage, format!("policy file `{name}` is not valid")))
+            anyhow::Error::new(error)
+                .context(Failure::new(Exit::Usage, format!("policy file `{name}` is not valid")))
         })?;
         policies.push((policy, text.clone()));
     }
     policies.sort_by(|a, b| a.0.id().cmp(b.0.id()));
-    let sorted = policies.iter().map(|(policy, text)| (format!("{}.toml", policy.id()), text.clone())).collect();
+    let sorted =
+        policies.iter().map(|(policy, text)| (format!("{}.toml", policy.id()), text.clone())).collect();
     let set = PolicySet::new(policies.into_iter().map(|(policy, _)| policy).collect()).map_err(|error| {
         let failure = Failure::new(Exit::Usage, "these retention policies make no set");
-        anyhow::Error::new(error).context(failure.hint("`operations` belongs to every set; see retention-policies/README.md"))
+        anyhow::Error::new(error).context(failure.hint(
+            "`operations` and `disposal-records` belong to every set; see retention-policies/README.md",
+        ))
     })?;
     Ok((sorted, set))
 }

@@ -116,7 +116,9 @@ fn ask_passphrase(ask: Ask) -> anyhow::Result<Zeroizing<String>> {
     let mut term = Term::stderr();
     if !term.is_term() || !std::io::stdin().is_terminal() {
         let hint = format!("set {PASSPHRASE_VARIABLE}, or run the command on a terminal");
-        return Err(Failure::new(Exit::Usage, "a passphrase is needed and nobody is there to ask").hint(hint).into());
+        return Err(Failure::new(Exit::Usage, "a passphrase is needed and nobody is there to ask")
+            .hint(hint)
+            .into());
     }
     let mut read = |prompt: &str| -> anyhow::Result<Zeroizing<String>> {
         write!(term, "{prompt}: ").and_then(|()| term.flush()).context("write to the terminal")?;

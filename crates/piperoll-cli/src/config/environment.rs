@@ -79,7 +79,8 @@ impl Environment {
         let Some(text) = self.get(path) else { return Ok(None) };
         let variable = KEYS.iter().find(|key| key.path == path).map_or(path, |key| key.variable);
         let parsed = text.parse().map_err(|error| anyhow::anyhow!("{error}"));
-        let failure = || Failure::new(Exit::Usage, format!("environment variable `{variable}` has the value `{text}`"));
+        let failure =
+            || Failure::new(Exit::Usage, format!("environment variable `{variable}` has the value `{text}`"));
         parsed.map(Some).with_context(failure)
     }
 }

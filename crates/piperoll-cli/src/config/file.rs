@@ -134,7 +134,9 @@ impl ConfigFile {
         let table: toml::Table = toml::from_str(text).map_err(malformed)?;
         check_keys(name, "", &table)?;
         let config: Self = toml::from_str(text).map_err(malformed)?;
-        config.check_values().map_err(|error| Failure::new(Exit::Usage, format!("configuration `{name}`: {error}")))?;
+        config
+            .check_values()
+            .map_err(|error| Failure::new(Exit::Usage, format!("configuration `{name}`: {error}")))?;
         Ok(config)
     }
 

@@ -89,7 +89,11 @@ impl Settings {
     ///
     /// # Errors
     /// Names the file or the variable, the key and what was expected.
-    pub(crate) fn load(directory: &ArchiveDirectory, flags: Flags, environment: &Environment) -> anyhow::Result<Self> {
+    pub(crate) fn load(
+        directory: &ArchiveDirectory,
+        flags: Flags,
+        environment: &Environment,
+    ) -> anyhow::Result<Self> {
         let file = ConfigFile::read(&directory.config())?;
         Self::merge(file, flags, environment)
     }

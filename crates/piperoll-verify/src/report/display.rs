@@ -62,7 +62,7 @@ impl Report {
         for check in &self.checked {
             write!(f, "  {:<name_width$}  {:>count_width$}", check.what, count(check.count))?;
             match &check.skipped {
-                Some(skipped) => writeln!(f, "  not {skipped}")?,
+                Some(skipped) => writeln!(f, "  ({skipped})")?,
                 None => writeln!(f)?,
             }
         }

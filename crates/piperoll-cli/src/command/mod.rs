@@ -1,0 +1,67 @@
+//! The commands: one file each, from parsed arguments to an exit code.
+
+mod completions;
+mod config;
+mod conversation;
+mod dispose;
+mod doctor;
+mod export;
+mod index;
+pub(crate) mod init;
+pub(crate) mod key;
+mod search;
+mod serve;
+mod show;
+mod token;
+mod verify;
+
+use anyhow::Context as _;
+
+use crate::args::{Cli, Command};
+use crate::error::{Exit, Failure};
+use crate::output::Output;
+
+/// Runs the command that was typed.
+pub(crate) fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
+    if let Command::Completions(args) = &cli.command {
+        return completions::run(args);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let exit = runtime.block_on(run_until_interrupted(cli, output));
+    // A disk that hangs must not keep the command from ending.
+    runtime.shutdown_background();
+    exit
+}
+
+/// Ends a command when it is interrupted; servers end in order by themselves.
+async fn run_until_interrupted(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
+    if matches!(cli.command, Command::Serve(_)) {
+        return run_async(cli, output).await;
+    }
+    tokio::select! {
+        exit = run_async(cli, output) => exit,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted").into()),
+    }
+}
+
+async fn run_async(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Init(args) => init::run(global, args, output).await,
+        Command::Serve(args) => serve::run(global, args, output).await,
+        Command::Search(args) => search::run(global, args, output).await,
+        Command::Show(args) => show::run(global, args, output).await,
+        Command::Conversation(args) => conversation::run(global, args, output).await,
+        Command::Export(args) => export::run(global, args, output).await,
+        Command::Verify(args) => verify::run(global, args, output).await,
+        Command::Dispose(command) => dispose::run(global, command, output).await,
+        Command::Index(command) => index::run(global, command, output).await,
+        Command::Doctor => doctor::run(global, output).await,
+        Command::Token(command) => token::run(global, command, output).await,
+        Command::Key(command) => key::run(global, command, output).await,
+        Command::Config(command) => config::run(global, command, output),
+        Command::Completions(args) => completions::run(args),
+        Command::Demo(_) => Ok(Exit::Failed),
+    }
+}

@@ -1,0 +1,59 @@
+//! `piperoll serve`: receives webhooks and answers the API until it is told to end.
+
+use std::io;
+
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Global, LogForm, ServeArgs};
+use crate::config::{Environment, Flags, Settings};
+use crate::directory::ArchiveDirectory;
+use crate::error::{Exit, one_line};
+use crate::output::{BOLD, Output};
+use crate::serve::{Serving, interrupted};
+
+pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> anyhow::Result<Exit> {
+    start_log(args.log);
+    let directory = ArchiveDirectory::existing(&global.dir)?;
+    let environment = Environment::of_process();
+    for (name, meant) in environment.misspelt() {
+        tracing::warn!(variable = name, "unknown environment variable; is `{meant}` meant?");
+    }
+    let flags = Flags { listen: args.listen, time_zone: global.tz };
+    let settings = Settings::load(&directory, flags, &environment)?;
+    if settings.whatsapp.app_secrets.is_empty() {
+        tracing::warn!(
+            "no WhatsApp app secret is set, so every webhook is refused; set PIPEROLL_WHATSAPP_APP_SECRET"
+        );
+    }
+    let serving = Serving::start(&directory, &settings).await?;
+    if output.is_json() {
+        output.json_line(&json!({ "listening": serving.url(), "pid": std::process::id() }))?;
+    } else {
+        output.note(format_args!("{BOLD}listening on {}{BOLD:#}", serving.url()));
+    }
+    let ended = async {
+        match interrupted().await {
+            Ok(()) => tracing::info!("stopping"),
+            Err(error) => tracing::error!("stopping: {}", one_line(&error)),
+        }
+    };
+    serving.run(ended).await?;
+    Ok(Exit::Success)
+}
+
+/// Logs to stderr: text with colours on a terminal, or JSON. `RUST_LOG` chooses what.
+fn start_log(form: LogForm) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match form {
+        LogForm::Json => builder.json().flatten_event(true).try_init(),
+        LogForm::Text => {
+            builder.with_target(false).with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
+        }
+    };
+    if let Err(error) = started {
+        // Only a second call in one process fails, and the first log goes on.
+        tracing::debug!(%error, "the log was started before");
+    }
+}

@@ -1,0 +1,167 @@
+//! Events as people read them.
+
+use comfy_table::{Attribute, Cell, Color};
+use piperoll_server::EventView;
+use piperoll_sources::{Direction, Message, Party};
+
+use crate::output::{DIM, Output, YELLOW, columns};
+use crate::text::{fit, safe};
+
+/// Columns of the table of hits that are not text: position, time, type, person.
+const HIT_COLUMNS: usize = 62;
+
+/// Columns for the person in a table.
+const PERSON_COLUMNS: usize = 20;
+
+/// Prints hits as a table, one line each.
+pub(crate) fn print_hits(events: &[EventView], output: &Output) -> anyhow::Result<()> {
+    let width = usize::from(columns()).saturating_sub(HIT_COLUMNS).max(20);
+    let rows = events.iter().map(|event| hit_row(event, output, width)).collect();
+    output.table(&["event", "time", "type", "person", "text"], rows, &[0])
+}
+
+fn hit_row(event: &EventView, output: &Output, width: usize) -> Vec<Cell> {
+    vec![
+        Cell::new(event.seq),
+        Cell::new(short_time(event, output)).add_attribute(Attribute::Dim),
+        Cell::new(fit(&what(event), 18)),
+        person_cell(event),
+        text_cell(event, width),
+    ]
+}
+
+/// Prints a conversation, oldest first, with the texts in full.
+pub(crate) fn print_conversation(events: &[EventView], output: &Output) -> anyhow::Result<()> {
+    let rows = events.iter().map(|event| {
+        let is_message = event.message.as_ref().is_some_and(|message| !message.texts.is_empty());
+        let text = if is_message { Cell::new(safe(&full_text(event))) } else { text_cell(event, 60) };
+        vec![
+            Cell::new(event.seq),
+            Cell::new(short_time(event, output)).add_attribute(Attribute::Dim),
+            person_cell(event),
+            text,
+        ]
+    });
+    output.table(&["event", "time", "person", "text"], rows.collect(), &[0])
+}
+
+/// Prints everything about one event.
+pub(crate) fn print_event(event: &EventView, output: &Output) -> anyhow::Result<()> {
+    let line = |name: &str, value: &str| output.line(format_args!("{DIM}{name:<13}{DIM:#} {value}"));
+    let optional = |name: &str, value: Option<String>| value.map_or(Ok(()), |value| line(name, &value));
+    line("event", &event.seq.to_string())?;
+    line("kind", &event.kind)?;
+    line("recorded", &output.time_of(&event.recorded_at))?;
+    optional("received", event.received_at.as_deref().map(|at| output.time_of(at)))?;
+    let class =
+        event.class_reason.as_deref().map_or_else(String::new, |reason| format!("  ({})", safe(reason)));
+    line("class", &format!("{}{class}", event.class))?;
+    optional("source", event.source.clone())?;
+    optional("delivery", event.delivery.map(|seq| format!("event {seq}")))?;
+    optional("conflict", event.conflicts_with.map(|seq| format!("other bytes than event {seq}")))?;
+    if !event.flags.is_empty() {
+        line("flags", &event.flags.join(", "))?;
+    }
+    match &event.message {
+        Some(message) => print_message(message, output)?,
+        None => line("payload", &format!("{YELLOW}{}{YELLOW:#}", state(event)))?,
+    }
+    line("leaf hash", &event.proof.event_hash)?;
+    line("proven in", &format!("tree of {} events, root {}", event.proof.tree_size, event.proof.root))
+}
+
+fn print_message(message: &Message, output: &Output) -> anyhow::Result<()> {
+    let line = |name: &str, value: &str| output.line(format_args!("{DIM}{name:<13}{DIM:#} {value}"));
+    let optional =
+        |name: &str, value: Option<String>| value.map_or(Ok(()), |value| line(name, &safe(&value)));
+    line("type", &safe(&message.message_type))?;
+    let occurred = message.occurred_at.and_then(chrono::DateTime::from_timestamp_micros);
+    optional("occurred", occurred.map(|at| output.time(at)))?;
+    optional("from", message.from.as_ref().map(party_in_full))?;
+    for to in &message.to {
+        line("to", &safe(&party_in_full(to)))?;
+    }
+    optional("conversation", message.conversation.clone())?;
+    optional("source id", message.source_id.clone())?;
+    let template = message.template.as_ref();
+    optional("template", template.and_then(|template| template.name.clone()))?;
+    for reference in &message.references {
+        line(
+            "refers to",
+            &format!("{} ({:?})", safe(&reference.source_id), reference.relation).to_lowercase(),
+        )?;
+    }
+    for attachment in &message.attachments {
+        let name = attachment.filename.as_deref().or(attachment.media_id.as_deref()).unwrap_or_default();
+        line("attachment", &format!("{} {}", safe(&attachment.attachment_type), safe(name)))?;
+    }
+    for text in &message.texts {
+        line("text", &safe(text).replace('\n', &format!("\n{:14}", "")))?;
+    }
+    Ok(())
+}
+
+/// Returns the moment that matters to a reader: when it happened, or else when it was recorded.
+fn short_time(event: &EventView, output: &Output) -> String {
+    let occurred = event.message.as_ref().and_then(|message| message.occurred_at);
+    let occurred = occurred.and_then(chrono::DateTime::from_timestamp_micros);
+    let recorded = || chrono::DateTime::parse_from_rfc3339(&event.recorded_at).map(|time| time.to_utc());
+    match occurred.map_or_else(recorded, Ok) {
+        Ok(time) => output.short_time(time),
+        Err(_) => safe(&event.recorded_at),
+    }
+}
+
+/// Returns what an event is, in few words.
+fn what(event: &EventView) -> String {
+    let Some(kind) = event.kind.strip_prefix("whatsapp.") else { return event.kind.clone() };
+    match &event.message {
+        Some(message) if kind == "message" => message.message_type.clone(),
+        Some(message) if message.message_type != kind => format!("{kind} {}", message.message_type),
+        _ => kind.to_owned(),
+    }
+}
+
+fn person_cell(event: &EventView) -> Cell {
+    let Some(message) = &event.message else { return Cell::new("") };
+    let (arrow, party, color) = match message.direction {
+        Some(Direction::Inbound) => ("←", message.from.as_ref(), Color::Cyan),
+        Some(Direction::Outbound) => ("→", message.to.first(), Color::Green),
+        None => (" ", message.from.as_ref().or(message.to.first()), Color::Reset),
+    };
+    let Some(party) = party else { return Cell::new("") };
+    Cell::new(fit(&format!("{arrow} {}", party_in_short(party)), PERSON_COLUMNS)).fg(color)
+}
+
+fn text_cell(event: &EventView, width: usize) -> Cell {
+    if event.message.is_none() {
+        return Cell::new(format!("({})", state(event))).fg(Color::Yellow);
+    }
+    Cell::new(fit(&full_text(event), width))
+}
+
+fn full_text(event: &EventView) -> String {
+    let Some(message) = &event.message else { return String::new() };
+    if !message.texts.is_empty() {
+        return message.texts.join(" · ");
+    }
+    let attachment = message.attachments.first();
+    let name =
+        attachment.map(|attachment| attachment.filename.as_ref().unwrap_or(&attachment.attachment_type));
+    name.map_or_else(String::new, |name| format!("[{name}]"))
+}
+
+fn state(event: &EventView) -> String {
+    format!("{:?}", event.state).to_lowercase()
+}
+
+fn party_in_short(party: &Party) -> String {
+    let name = party.name.clone().or_else(|| party.phone.as_ref().map(|phone| format!("+{phone}")));
+    name.or_else(|| party.username.clone()).or_else(|| party.user_id.clone()).unwrap_or_default()
+}
+
+fn party_in_full(party: &Party) -> String {
+    let phone = party.phone.as_ref().map(|phone| format!("+{phone}"));
+    let parts = [party.name.clone(), phone, party.username.clone(), party.user_id.clone()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
