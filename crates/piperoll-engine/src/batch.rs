@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ed25519_dalek::Signer;
 use piperoll_format::{
-    Bucket, Class, Codec, Commitment, EventCore, KeyId, Kind, NONCE_LEN, ObjectDigest, ObjectEntry, ObjectType,
-    PackBuilder, PayloadRef, RetainUntil, SALT_LEN, Segment, SegmentNo, Seq, SourceDigest, SubjectKey, Submission,
-    SubmissionGroup, Timestamp, WriterKeyId, chain_hash, commitment, seal_payload, signed_bytes,
+    Bucket, Class, Codec, EventCore, KeyId, Kind, ObjectDigest, ObjectEntry, ObjectType, PAYLOAD_BYTES_MAX,
+    PackBuilder, PayloadRef, RetainUntil, SALT_LEN, SealedPayload, Sealing, Segment, SegmentNo, Seq, SourceDigest,
+    SubjectKey, Submission, SubmissionGroup, Timestamp, WriterKeyId, chain_hash, seal_payload, signed_bytes,
 };
 use piperoll_policy::{Facts, PolicySet, bucket_label, segment_retain_until};
 use piperoll_tlog::checkpoint::Checkpoint;
@@ -27,6 +27,9 @@ use crate::state::State;
 
 /// Below this many events a second thread costs more than it gains.
 const PARALLEL_EVENTS_MIN: usize = 8;
+
+/// Room in a payload for what the writer adds: the reason for its class, and positions.
+const ADDED_BYTES_MAX: u64 = 64 * 1024;
 
 /// What a batch is built with.
 pub(crate) struct Builder<'a> {
@@ -92,12 +95,6 @@ struct Place {
     retain_until: RetainUntil,
 }
 
-struct Sealed {
-    commitment: Commitment,
-    length: u64,
-    stored: Vec<u8>,
-}
-
 /// Sequenced submissions that are not yet encrypted.
 pub(crate) struct Drafts {
     recorded_at: Timestamp,
@@ -135,6 +132,8 @@ impl Builder<'_> {
         tail: &Tail,
         group: &SubmissionGroup,
     ) -> Result<GroupPlan, EngineError> {
+        // Before anything of the group is drafted, because it is committed as a whole or not at all.
+        group.delivery.iter().chain(&group.items).try_for_each(check_length)?;
         let verdicts = self.judge(drafts, &group.items).await?;
         let fresh = verdicts.iter().any(|(verdict, ..)| matches!(verdict, Verdict::New { .. }));
         let mut next = Seq(tail.seq.0 + drafts.events.len() as u64);
@@ -340,29 +339,28 @@ impl Builder<'_> {
         })
     }
 
-    fn seal(&mut self, tail: &Tail, drafts: &Drafts) -> Vec<Sealed> {
-        const RANDOM: usize = SALT_LEN + NONCE_LEN;
-        let mut random = vec![0; RANDOM * drafts.events.len()];
-        self.entropy.fill(&mut random);
+    fn seal(&mut self, tail: &Tail, drafts: &Drafts) -> Vec<SealedPayload> {
+        let clear = drafts.events.iter().filter(|draft| draft.key.is_none()).count();
+        let mut salts = vec![[0; SALT_LEN]; clear];
+        self.entropy.fill(salts.as_flattened_mut());
+        let mut salts = salts.into_iter();
+        let sealings: Vec<Sealing<'_>> = drafts
+            .events
+            .iter()
+            .map(|draft| match &draft.key {
+                Some((_, key)) => Sealing::Key(key),
+                None => Sealing::Clear { salt: salts.next().expect("one for each event without a key") },
+            })
+            .collect();
         let ledger = self.store.ledger;
-        let one = |codec: &mut Codec, (index, (draft, random)): (usize, (&Draft, &[u8; RANDOM]))| {
-            let (salt, nonce) = random.split_at(SALT_LEN);
-            let salt = salt.try_into().expect("split at the salt's length");
-            let nonce = nonce.try_into().expect("the rest is the nonce");
-            let key = draft.key.as_ref().map(|(_, key)| (&**key, nonce));
-            let place = (ledger, Seq(tail.seq.0 + index as u64));
-            Sealed {
-                commitment: commitment(&salt, &draft.payload),
-                length: draft.payload.len() as u64,
-                stored: seal_payload(codec, &draft.payload, &salt, key, place),
-            }
+        let one = |codec: &mut Codec, (index, (draft, sealing)): (usize, (&Draft, &Sealing<'_>))| {
+            seal_payload(codec, &draft.payload, *sealing, (ledger, Seq(tail.seq.0 + index as u64)))
         };
-        let (random, _) = random.as_chunks::<RANDOM>();
         if drafts.events.len() < PARALLEL_EVENTS_MIN {
-            let pairs = drafts.events.iter().zip(random).enumerate();
+            let pairs = drafts.events.iter().zip(&sealings).enumerate();
             return pairs.map(|pair| one(self.codec, pair)).collect();
         }
-        let pairs = drafts.events.par_iter().zip(random).enumerate();
+        let pairs = drafts.events.par_iter().zip(&sealings).enumerate();
         pairs.map_init(CodecGuard::default, |codec, pair| one(codec.get(), pair)).collect()
     }
 
@@ -406,8 +404,18 @@ impl Builder<'_> {
     }
 }
 
+/// Refuses what no reader would open.
+fn check_length(submission: &Submission) -> Result<(), EngineError> {
+    let length = submission.payload.encoded_len_max();
+    if length > PAYLOAD_BYTES_MAX - ADDED_BYTES_MAX {
+        let reason = format!("a payload is about {length} bytes long, expected at most {PAYLOAD_BYTES_MAX}");
+        return Err(EngineError::Invalid { reason });
+    }
+    Ok(())
+}
+
 /// Lays the stored payloads into one pack for each bucket.
-fn pack(drafts: &Drafts, sealed: &[Sealed]) -> (Vec<NewObject>, Vec<PayloadRef>) {
+fn pack(drafts: &Drafts, sealed: &[SealedPayload]) -> (Vec<NewObject>, Vec<PayloadRef>) {
     let mut builders: Vec<PackBuilder> = drafts.places.iter().map(|_| PackBuilder::default()).collect();
     let offsets: Vec<u64> =
         drafts.events.iter().zip(sealed).map(|(draft, sealed)| builders[draft.place].push(&sealed.stored)).collect();
@@ -418,7 +426,7 @@ fn pack(drafts: &Drafts, sealed: &[Sealed]) -> (Vec<NewObject>, Vec<PayloadRef>)
         .collect();
     let references = drafts.events.iter().zip(sealed).zip(offsets).map(|((draft, sealed), offset)| PayloadRef {
         commitment: sealed.commitment,
-        length: sealed.length,
+        length: draft.payload.len() as u64,
         pack: objects[draft.place].entry.digest.prefix(),
         offset,
         stored: sealed.stored.len() as u64,

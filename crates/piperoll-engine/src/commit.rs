@@ -43,14 +43,24 @@ impl LedgerStore {
             if !error.must_read_back() {
                 return Err(error);
             }
-            // The name carries the digest, so whatever is there under it is ours, or damaged.
+            // The name carries the digest, so whatever is there under it is ours, or damaged. An earlier try of the
+            // same batch has the same bytes, and may have been locked under an earlier policy.
             match self.read_back(&key, &object.bytes).await {
-                ReadBack::Equal => return Ok(()),
+                ReadBack::Equal => return self.lock_at_least(&key, object.entry.retain_until.0.0).await,
                 ReadBack::Other => return Err(error),
                 ReadBack::Absent | ReadBack::Unknown(_) => tokio::time::sleep(*pause).await,
             }
         }
         self.store.create(&key, object.bytes.clone(), &lock).await
+    }
+
+    /// Extends a lock that ends before `until`.
+    async fn lock_at_least(&self, key: &ObjectKey, until: u64) -> Result<(), StoreError> {
+        match self.store.extend_retention(key, until).await {
+            // It ends later already.
+            Err(StoreError::Retained { .. }) => Ok(()),
+            result => result,
+        }
     }
 
     async fn put_segment(&self, batch: &Batch, pauses: &[Duration]) -> Outcome {

@@ -52,7 +52,7 @@ pub(crate) async fn read_event(
         Err(error) => return Err(EngineError::unavailable(error)),
     };
     let place = (core.ledger, core.seq);
-    let (_, payload) = open_payload(codec, &stored, reference.length, key.as_deref(), place).map_err(damaged)?;
+    let (_, payload) = open_payload(codec, &stored, reference, key.as_deref(), place).map_err(damaged)?;
     Ok(Some(Committed { event_hash: leaf_hash(core_bytes), payload: Payload::decode(&payload).map_err(damaged)? }))
 }
 

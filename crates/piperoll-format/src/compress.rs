@@ -6,16 +6,20 @@
 use std::fmt;
 
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 use crate::error::DecodeError;
 use crate::id::ObjectDigest;
 
 /// The data stands as it is.
 const RAW: u8 = 0;
-/// One zstd frame without a dictionary.
+/// One zstd frame without a dictionary, and without its magic number.
 const ZSTD: u8 = 1;
-/// One zstd frame with dictionary `method - 1`.
+/// One zstd frame with dictionary `method - 1`, and without its magic number.
 const ZSTD_DICTIONARY_1: u8 = 2;
+
+/// The first bytes of every zstd frame (RFC 8878 section 3.1.1), which are not stored.
+pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The level for all payloads: higher ones gain under 3 % on chat messages and cost several times as much.
 const LEVEL: i32 = 3;
@@ -61,6 +65,7 @@ pub struct Codec {
     dictionary: Compressor<'static>,
     plain_back: Decompressor<'static>,
     dictionary_back: Decompressor<'static>,
+    frame: Vec<u8>,
 }
 
 impl fmt::Debug for Codec {
@@ -73,14 +78,20 @@ impl Default for Codec {
     fn default() -> Self {
         let dictionary = Dictionary::ALL[0].bytes;
         let broken = "the dictionary was read by zstd when it was made";
-        let mut compressor = Compressor::with_dictionary(LEVEL, dictionary).expect(broken);
-        // The method byte names the dictionary already.
-        compressor.include_dictid(false).expect("a zstd frame parameter that exists");
+        // The method byte names the dictionary, the core has the length, and tag or commitment find damage.
+        let brief = |mut compressor: Compressor<'static>| {
+            let parameters = [CParameter::DictIdFlag(false), CParameter::ContentSizeFlag(false)];
+            for parameter in parameters.into_iter().chain([CParameter::ChecksumFlag(false)]) {
+                compressor.set_parameter(parameter).expect("a zstd frame parameter that exists");
+            }
+            compressor
+        };
         Self {
-            plain: Compressor::new(LEVEL).expect("level 3 exists"),
-            dictionary: compressor,
+            plain: brief(Compressor::new(LEVEL).expect("level 3 exists")),
+            dictionary: brief(Compressor::with_dictionary(LEVEL, dictionary).expect(broken)),
             plain_back: Decompressor::new().expect("needs only memory"),
             dictionary_back: Decompressor::with_dictionary(dictionary).expect(broken),
+            frame: Vec::new(),
         }
     }
 }
@@ -93,10 +104,11 @@ impl Codec {
         } else {
             (ZSTD, &mut self.plain)
         };
-        match compressor.compress(data) {
-            Ok(frame) if frame.len() < data.len() => {
+        let frame = compressor.compress(data);
+        match frame.as_deref().ok().and_then(|frame| frame.strip_prefix(&ZSTD_MAGIC)) {
+            Some(frame) if frame.len() < data.len() => {
                 out.push(method);
-                out.extend_from_slice(&frame);
+                out.extend_from_slice(frame);
             }
             // zstd fails only for want of memory; the data stands as it is then, and nothing is lost.
             _ => {
@@ -117,14 +129,17 @@ impl Codec {
             return Err(fail("longer than 64 MiB"));
         }
         let length = usize::try_from(length).map_err(|_| fail("longer than 64 MiB"))?;
-        let bytes = match *method {
-            RAW => data.to_vec(),
-            ZSTD => self.plain_back.decompress(data, length).map_err(|_| fail("damaged zstd frame"))?,
-            ZSTD_DICTIONARY_1 => {
-                self.dictionary_back.decompress(data, length).map_err(|_| fail("damaged zstd frame"))?
-            }
+        let decompressor = match *method {
+            RAW if data.len() == length => return Ok(data.to_vec()),
+            RAW => return Err(fail("another length than the core says")),
+            ZSTD => &mut self.plain_back,
+            ZSTD_DICTIONARY_1 => &mut self.dictionary_back,
             _ => return Err(fail("unknown method, expected 0, 1 or 2")),
         };
+        self.frame.clear();
+        self.frame.extend_from_slice(&ZSTD_MAGIC);
+        self.frame.extend_from_slice(data);
+        let bytes = decompressor.decompress(&self.frame, length).map_err(|_| fail("damaged zstd frame"))?;
         if bytes.len() == length { Ok(bytes) } else { Err(fail("another length than the core says")) }
     }
 }

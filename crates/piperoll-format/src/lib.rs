@@ -42,7 +42,9 @@ pub use pack::{KeyObject, PACK_MAGIC, PackBuilder, check_pack_layout};
 pub use payload::{
     Facts, Payload, Placement, Provenance, SALT_LEN, Skeleton, SkeletonItem, commitment, rebuild_body,
 };
-pub use seal::{Kek, KeyBinding, LinkSecret, NONCE_LEN, SubjectKey, open_payload, seal_payload};
+pub use seal::{
+    Kek, KeyBinding, LinkSecret, NONCE_LEN, SealedPayload, Sealing, SubjectKey, open_payload, seal_payload,
+};
 pub use segment::{ObjectEntry, ObjectType, SEGMENT_EVENTS_MAX, SIGNATURE_LEN, Segment};
 pub use submission::{GROUP_EVENTS_MAX, Submission, SubmissionGroup};
 pub use time::{RetainUntil, Timestamp};

@@ -17,7 +17,7 @@ use crate::error::DecodeError;
 use crate::id::{Commitment, Seq};
 use crate::time::Timestamp;
 
-/// Length of the random salt of a commitment.
+/// Length of the salt of a commitment.
 pub const SALT_LEN: usize = 32;
 
 /// What was captured, with its provenance. Stored encrypted; dies with its subject's key.
@@ -129,6 +129,26 @@ impl Payload {
             }
         }
         w.into_bytes()
+    }
+
+    /// Returns a length in bytes that the encoded payload does not exceed, without encoding it.
+    #[must_use]
+    pub fn encoded_len_max(&self) -> u64 {
+        // A key and the head of a value take at most 10 bytes, and a range two numbers of at most 9.
+        let text = |text: &Option<String>| text.as_ref().map_or(0, |text| 10 + text.len());
+        let ranges = |ranges: &[Range<u64>]| 10 + 18 * ranges.len();
+        let (provenance, facts) = (&self.provenance, &self.facts);
+        let parts: usize = self.parts.iter().map(|part| 9 + part.len()).sum();
+        let texts = provenance.source.len() + provenance.media_type.len() + text(&provenance.signature);
+        let texts = texts + text(&provenance.signature_key) + text(&facts.subject) + text(&facts.source_id);
+        let texts = texts + text(&facts.number) + text(&facts.class_reason);
+        let flags: usize = facts.flags.iter().map(|flag| 9 + flag.len()).sum();
+        let placement = self.placement.as_ref().map_or(0, |placement| 20 + ranges(&placement.ranges));
+        let skeleton = self.skeleton.as_ref().map_or(0, |skeleton| {
+            40 + skeleton.items.iter().map(|item| 10 + ranges(&item.ranges)).sum::<usize>()
+        });
+        // The map itself, and what has a fixed length in it.
+        (128 + parts + texts + flags + placement + skeleton) as u64
     }
 
     /// Decodes a payload.

@@ -1,8 +1,8 @@
 //! Encryption of payloads and wrapping of keys: AES-256-GCM (NIST SP 800-38D).
 //!
-//! A stored payload is `nonce[12] ‖ AES-256-GCM(key, nonce, aad, salt[32] ‖ method ‖ data)` with
-//! `aad = ledger[16] ‖ seq as u64be`; without a key it is `salt[32] ‖ method ‖ data`. The nonce is random and not
-//! the `seq`, because a batch that lost its race is sequenced again under the same numbers and the same keys.
+//! A stored payload is `AES-256-GCM(key, nonce, aad, method ‖ data) ‖ tag[16]` with `aad = ledger[16] ‖ seq as u64be`;
+//! without a key it is `salt[32] ‖ method ‖ data`. With a key the salt follows from key, ledger and `seq`, and the
+//! nonce is the first 12 bytes of the commitment, so that neither is stored (`FORMAT.md` section 5.2).
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -12,9 +12,10 @@ use crate::cbor::Writer;
 use crate::class::Bucket;
 use crate::compress::Codec;
 use crate::error::DecodeError;
-use crate::id::{KekId, KeyId, LedgerId, Seq, SourceDigest};
+use crate::event::PayloadRef;
+use crate::id::{Commitment, KekId, KeyId, LedgerId, Seq, SourceDigest};
 use crate::kind::Kind;
-use crate::payload::SALT_LEN;
+use crate::payload::{SALT_LEN, commitment};
 
 /// Length of an AES-GCM nonce.
 pub const NONCE_LEN: usize = 12;
@@ -68,8 +69,9 @@ impl Kek {
     #[must_use]
     pub fn wrap(&self, key: &SubjectKey, nonce: [u8; NONCE_LEN], binding: &KeyBinding<'_>) -> [u8; 60] {
         let mut wrapped = [0; 60];
-        let sealed = seal(&self.0, nonce, &binding.aad(), key.0.to_vec());
-        wrapped.copy_from_slice(&sealed);
+        wrapped[..NONCE_LEN].copy_from_slice(&nonce);
+        let sealed = encrypt(&self.0, nonce, &binding.aad(), key.0.to_vec());
+        wrapped[NONCE_LEN..].copy_from_slice(&sealed);
         wrapped
     }
 
@@ -78,7 +80,9 @@ impl Kek {
     /// # Errors
     /// [`DecodeError::Sealed`] for another KEK, another place or changed bytes.
     pub fn unwrap(&self, wrapped: &[u8], binding: &KeyBinding<'_>) -> Result<SubjectKey, DecodeError> {
-        let mut plain = open(&self.0, &binding.aad(), wrapped)?;
+        let truncated = DecodeError::Truncated { at: wrapped.len() };
+        let (nonce, sealed) = wrapped.split_first_chunk().ok_or(truncated)?;
+        let mut plain = decrypt(&self.0, *nonce, &binding.aad(), sealed)?;
         let key = plain.as_slice().try_into().map(SubjectKey).map_err(|_| DecodeError::Sealed);
         plain.zeroize();
         key
@@ -161,40 +165,91 @@ impl LinkSecret {
     }
 }
 
-/// Makes the stored form of a payload. `nonce` is required with a key and must be random.
+impl SubjectKey {
+    /// Derives the salt of the payload in a place; it is gone when the key is.
+    fn salt(&self, (ledger, seq): (LedgerId, Seq)) -> [u8; SALT_LEN] {
+        let mut material = [0; 56];
+        material[..32].copy_from_slice(&self.0);
+        material[32..48].copy_from_slice(&ledger.0);
+        material[48..].copy_from_slice(&seq.0.to_be_bytes());
+        let salt = blake3::derive_key("piperoll v1 payload salt", &material);
+        material.zeroize();
+        salt
+    }
+}
+
+/// How a payload is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Sealing<'a> {
+    /// In clear, with a random salt in front.
+    Clear {
+        /// Random, and fresh for each event.
+        salt: [u8; SALT_LEN],
+    },
+    /// Encrypted under the key of its subject, from which the salt follows.
+    Key(&'a SubjectKey),
+}
+
+/// A payload as it lies in a pack, with what binds it to its core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedPayload {
+    /// The commitment to salt and payload.
+    pub commitment: Commitment,
+    /// The stored payload.
+    pub stored: Vec<u8>,
+}
+
+/// Makes the stored form of a payload, which must be at most [`crate::PAYLOAD_BYTES_MAX`] long to be read again.
 #[must_use]
 pub fn seal_payload(
     codec: &mut Codec,
     payload: &[u8],
-    salt: &[u8; SALT_LEN],
-    key: Option<(&SubjectKey, [u8; NONCE_LEN])>,
+    sealing: Sealing<'_>,
     place: (LedgerId, Seq),
-) -> Vec<u8> {
+) -> SealedPayload {
     let mut plain = Vec::with_capacity(SALT_LEN + 1 + payload.len());
-    plain.extend_from_slice(salt);
-    codec.compress(payload, &mut plain);
-    match key {
-        Some((key, nonce)) => seal(&key.0, nonce, &payload_aad(place), plain),
-        None => plain,
+    match sealing {
+        Sealing::Clear { salt } => {
+            plain.extend_from_slice(&salt);
+            codec.compress(payload, &mut plain);
+            SealedPayload { commitment: commitment(&salt, payload), stored: plain }
+        }
+        Sealing::Key(key) => {
+            let mut salt = key.salt(place);
+            let commitment = commitment(&salt, payload);
+            salt.zeroize();
+            codec.compress(payload, &mut plain);
+            let stored = encrypt(&key.0, nonce(commitment), &payload_aad(place), plain);
+            SealedPayload { commitment, stored }
+        }
     }
 }
 
-/// Reads a stored payload back: its salt and its bytes.
+/// Reads a stored payload back: its salt and its bytes. Whether they meet the commitment is for the caller to check.
 ///
 /// # Errors
-/// [`DecodeError::Sealed`] for another key or changed bytes, [`DecodeError::Compression`] for damage inside.
+/// [`DecodeError::Sealed`] for another key, another commitment or changed bytes, [`DecodeError::Compression`] for
+/// damage inside.
 pub fn open_payload(
     codec: &mut Codec,
     stored: &[u8],
-    length: u64,
+    reference: &PayloadRef,
     key: Option<&SubjectKey>,
     place: (LedgerId, Seq),
 ) -> Result<([u8; SALT_LEN], Vec<u8>), DecodeError> {
-    let opened = key.map(|key| open(&key.0, &payload_aad(place), stored)).transpose()?;
-    let plain = opened.as_deref().unwrap_or(stored);
-    let (salt, data) =
-        plain.split_first_chunk::<SALT_LEN>().ok_or(DecodeError::Truncated { at: plain.len() })?;
-    Ok((*salt, codec.decompress(data, length)?))
+    if let Some(key) = key {
+        let plain = decrypt(&key.0, nonce(reference.commitment), &payload_aad(place), stored)?;
+        return Ok((key.salt(place), codec.decompress(&plain, reference.length)?));
+    }
+    let (salt, data) = stored.split_first_chunk().ok_or(DecodeError::Truncated { at: stored.len() })?;
+    Ok((*salt, codec.decompress(data, reference.length)?))
+}
+
+/// Cuts the nonce out of a commitment, which no two payloads under one key share.
+fn nonce(commitment: Commitment) -> [u8; NONCE_LEN] {
+    let mut nonce = [0; NONCE_LEN];
+    nonce.copy_from_slice(&commitment.0[..NONCE_LEN]);
+    nonce
 }
 
 fn payload_aad((ledger, seq): (LedgerId, Seq)) -> [u8; 24] {
@@ -204,26 +259,24 @@ fn payload_aad((ledger, seq): (LedgerId, Seq)) -> [u8; 24] {
     aad
 }
 
-fn seal(key: &[u8; 32], nonce: [u8; NONCE_LEN], aad: &[u8], mut plain: Vec<u8>) -> Vec<u8> {
-    let cipher = Aes256Gcm::new(key.into());
-    let tag = cipher
-        .encrypt_inout_detached(&Nonce::from(nonce), aad, plain.as_mut_slice().into())
-        .expect("a payload is shorter than the 64 GiB that AES-GCM allows");
-    let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + TAG_LEN);
-    sealed.extend_from_slice(&nonce);
+/// Encrypts in place: `ciphertext ‖ tag[16]`.
+fn encrypt(key: &[u8; 32], nonce: [u8; NONCE_LEN], aad: &[u8], mut plain: Vec<u8>) -> Vec<u8> {
+    // A reallocation would leave a copy of the plaintext behind.
+    let mut sealed = Vec::with_capacity(plain.len() + TAG_LEN);
     sealed.extend_from_slice(&plain);
-    sealed.extend_from_slice(&tag);
     plain.zeroize();
+    let tag = Aes256Gcm::new(key.into())
+        .encrypt_inout_detached(&Nonce::from(nonce), aad, sealed.as_mut_slice().into())
+        .expect("a payload is shorter than the 64 GiB that AES-GCM allows");
+    sealed.extend_from_slice(&tag);
     sealed
 }
 
-fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let truncated = DecodeError::Truncated { at: sealed.len() };
-    let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(truncated.clone())?;
-    let (body, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(truncated)?;
+fn decrypt(key: &[u8; 32], nonce: [u8; NONCE_LEN], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let (body, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(DecodeError::Truncated { at: sealed.len() })?;
     let mut plain = body.to_vec();
     Aes256Gcm::new(key.into())
-        .decrypt_inout_detached(&Nonce::from(*nonce), aad, plain.as_mut_slice().into(), tag.into())
+        .decrypt_inout_detached(&Nonce::from(nonce), aad, plain.as_mut_slice().into(), tag.into())
         .map_err(|_| DecodeError::Sealed)?;
     Ok(plain)
 }

@@ -110,8 +110,7 @@ fn committed_payloads_open_and_the_body_is_whole_again() {
             kek.unwrap(&keys.keys[at].1, &binding).expect("the key unwraps")
         });
         let place = (core.ledger, core.seq);
-        let (salt, payload) = open_payload(&mut codec, stored, core.payload.length, key.as_ref(), place)
-            .expect("the payload opens");
+        let (salt, payload) = open_payload(&mut codec, stored, &core.payload, key.as_ref(), place).expect("the payload opens");
         assert_eq!(commitment(&salt, &payload), core.payload.commitment);
         payloads.push(Payload::decode(&payload).expect("a payload"));
     }
@@ -217,8 +216,8 @@ fn expected_event(event: &sample::Sample) -> Value {
         "chain_hash": chain_hash(&event.encoded).to_string(),
         "leaf_hash": hex(&sample::leaf(&event.encoded)),
         "signature": hex(&event.signature),
-        "salt": hex(&sample::salt(seq)),
-        "nonce": sealed.then(|| hex(&sample::nonce(seq))),
+        "salt": hex(&sample::salt(&event.plan, seq)),
+        "nonce": sealed.then(|| hex(&core.payload.commitment.0[..NONCE_LEN])),
         "key_subject": sealed.then_some(subject),
         "subject_key": sealed.then(|| hex(&sample::subject_key(subject))),
         "method": match event.plan.stored {

@@ -23,7 +23,10 @@ proptest! {
 
     #[test]
     fn every_payload_reads_back(payload in strategy::payload()) {
-        prop_assert_eq!(Payload::decode(&payload.encode()), Ok(payload));
+        let bytes = payload.encode();
+        let (length, bound) = (bytes.len() as u64, payload.encoded_len_max());
+        prop_assert!((length..length + 2_000).contains(&bound), "{length} bytes, expected at most {bound}");
+        prop_assert_eq!(Payload::decode(&bytes), Ok(payload));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The golden ledger: one segment of six events, built from fixed keys, salts and nonces.
+//! The golden ledger: one segment of six events, built from fixed keys and salts.
 //!
 //! What is not deterministic by nature, zstd's choice of a frame, is read from the committed vectors; readers must
 //! understand it for ever, writers may choose another one. Encryption, signatures, tree and checkpoint are made
@@ -9,7 +9,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use aes_gcm::aead::{Aead, KeyInit, Payload as Sealing};
+use aes_gcm::aead::{Aead, KeyInit, Payload as Plain};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -149,12 +149,18 @@ pub(super) fn subject_key(subject: &str) -> [u8; 32] {
     [if subject == NOBODY { 0x04 } else { 0x05 }; 32]
 }
 
-pub(super) fn salt(seq: u64) -> [u8; SALT_LEN] {
-    [0x40 + seq as u8; SALT_LEN]
+/// Returns the salt of a payload: fixed in clear, otherwise derived from the subject's key.
+pub(super) fn salt(plan: &Plan, seq: u64) -> [u8; SALT_LEN] {
+    if plan.stored == Stored::Clear {
+        return [0x40 + seq as u8; SALT_LEN];
+    }
+    let key = subject_key(subject(&plan.payload));
+    let material = [&key[..], &LEDGER.0, &seq.to_be_bytes()].concat();
+    blake3::derive_key("piperoll v1 payload salt", &material)
 }
 
-pub(super) fn nonce(seq: u64) -> [u8; NONCE_LEN] {
-    [0x60 + seq as u8; NONCE_LEN]
+fn commitment(plan: &Plan, seq: u64) -> [u8; 32] {
+    Sha256::digest([&salt(plan, seq)[..], &plan.payload.encode()].concat()).into()
 }
 
 /// Builds the golden ledger.
@@ -345,15 +351,17 @@ fn stored(plan: &Plan, seq: u64) -> Vec<u8> {
     let payload = plan.payload.encode();
     let raw = [&[0], &payload[..]].concat();
     match plan.stored {
-        Stored::Clear => [&salt(seq)[..], &raw].concat(),
+        Stored::Clear => [&salt(plan, seq)[..], &raw].concat(),
         Stored::Sealed => seal(plan, seq, &raw),
         Stored::SealedFrame(method) if std::env::var_os(REGENERATE).is_some() => {
             let dictionary = if method == 2 { Dictionary::ALL[0].bytes } else { &[] };
             let mut compressor =
                 zstd::bulk::Compressor::with_dictionary(3, dictionary).expect("a zstd dictionary");
             compressor.include_dictid(false).expect("a parameter of zstd");
+            compressor.include_contentsize(false).expect("a parameter of zstd");
             let frame = compressor.compress(&payload).expect("zstd needs only memory");
-            seal(plan, seq, &[&[method], &frame[..]].concat())
+            // Without the magic number.
+            seal(plan, seq, &[&[method], &frame[4..]].concat())
         }
         Stored::SealedFrame(_) => fs::read(folder().join(format!("stored-payload-{}.bin", plan.name)))
             .expect("the committed vector is readable"),
@@ -362,12 +370,9 @@ fn stored(plan: &Plan, seq: u64) -> Vec<u8> {
 
 fn seal(plan: &Plan, seq: u64, data: &[u8]) -> Vec<u8> {
     let key = subject_key(subject(&plan.payload));
-    let plain = [&salt(seq)[..], data].concat();
     let aad = [&LEDGER.0[..], &seq.to_be_bytes()].concat();
-    let sealed = Aes256Gcm::new(&key.into())
-        .encrypt(&Nonce::from(nonce(seq)), Sealing { msg: &plain, aad: &aad })
-        .expect("a short message");
-    [&nonce(seq)[..], &sealed].concat()
+    let nonce = Nonce::try_from(&commitment(plan, seq)[..NONCE_LEN]).expect("12 bytes");
+    Aes256Gcm::new(&key.into()).encrypt(&nonce, Plain { msg: data, aad: &aad }).expect("a short message")
 }
 
 /// Where a stored payload is.
@@ -390,7 +395,7 @@ fn core(plan: &Plan, seq: u64, prev: ChainHash, place: PayloadPlace) -> EventCor
         kind: plan.kind,
         class: class.parse().expect("a class"),
         payload: PayloadRef {
-            commitment: Commitment(Sha256::digest([&salt(seq)[..], &payload].concat()).into()),
+            commitment: Commitment(commitment(plan, seq)),
             length: payload.len() as u64,
             pack: place.pack,
             offset: place.offset,

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::strategy;
+use crate::compress::ZSTD_MAGIC;
 use crate::*;
 
 fn config() -> ProptestConfig {
@@ -20,39 +21,74 @@ fn place() -> impl Strategy<Value = (LedgerId, Seq)> {
     (any::<[u8; 16]>(), 0..u64::MAX).prop_map(|(ledger, seq)| (LedgerId(ledger), Seq(seq)))
 }
 
+/// What a core says of a payload, as far as opening it needs.
+fn reference(commitment: Commitment, length: u64) -> PayloadRef {
+    PayloadRef { commitment, length, pack: DigestPrefix([0; 8]), offset: 0, stored: 0, key: None }
+}
+
+fn open_clear(codec: &mut Codec, stored: &[u8], length: u64) -> Result<([u8; 32], Vec<u8>), DecodeError> {
+    open_payload(codec, stored, &reference(Commitment([0; 32]), length), None, (LedgerId([1; 16]), Seq(0)))
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
     fn sealed_payloads_open_only_unchanged_in_their_place_with_their_key(
         payload in payload_bytes(),
-        salt in any::<[u8; 32]>(),
-        (key, nonce) in (any::<[u8; 32]>(), any::<[u8; 12]>()),
+        key in any::<[u8; 32]>(),
         place in place(),
         at in any::<Index>(),
         change in 1..=u8::MAX,
     ) {
         let mut codec = Codec::default();
-        let subject_key = SubjectKey::new(key);
-        let stored = seal_payload(&mut codec, &payload, &salt, Some((&subject_key, nonce)), place);
-        let length = payload.len() as u64;
-        let mut open = |stored: &[u8], key: [u8; 32], place| {
-            open_payload(&mut codec, stored, length, Some(&SubjectKey::new(key)), place)
+        let sealing = Sealing::Key(&SubjectKey::new(key));
+        let SealedPayload { commitment, stored } = seal_payload(&mut codec, &payload, sealing, place);
+        let reference = reference(commitment, payload.len() as u64);
+        let mut open = |stored: &[u8], key: [u8; 32], place, reference: &PayloadRef| {
+            open_payload(&mut codec, stored, reference, Some(&SubjectKey::new(key)), place)
         };
-        prop_assert_eq!(open(&stored, key, place), Ok((salt, payload)));
-        prop_assert_eq!(&stored[..NONCE_LEN], &nonce);
+        let (salt, opened) = open(&stored, key, place, &reference).expect("the payload opens");
+        prop_assert_eq!(crate::commitment(&salt, &opened), commitment);
+        prop_assert_eq!(opened, payload);
 
+        let refused = Err(DecodeError::Sealed);
         let mut changed = stored.clone();
         changed[at.index(stored.len())] ^= change;
-        prop_assert_eq!(open(&changed, key, place), Err(DecodeError::Sealed));
-        prop_assert!(open(&stored[..at.index(stored.len())], key, place).is_err(), "truncated");
+        prop_assert_eq!(open(&changed, key, place, &reference), refused.clone());
+        prop_assert!(open(&stored[..at.index(stored.len())], key, place, &reference).is_err(), "truncated");
         let mut other_key = key;
         other_key[at.index(32)] ^= change;
-        prop_assert_eq!(open(&stored, other_key, place), Err(DecodeError::Sealed));
-        prop_assert_eq!(open(&stored, key, (place.0, place.1.next())), Err(DecodeError::Sealed));
+        prop_assert_eq!(open(&stored, other_key, place, &reference), refused.clone());
+        prop_assert_eq!(open(&stored, key, (place.0, place.1.next()), &reference), refused.clone());
         let mut other_ledger = place.0;
         other_ledger.0[at.index(16)] ^= change;
-        prop_assert_eq!(open(&stored, key, (other_ledger, place.1)), Err(DecodeError::Sealed));
+        prop_assert_eq!(open(&stored, key, (other_ledger, place.1), &reference), refused.clone());
+        let mut other = reference;
+        other.commitment.0[at.index(NONCE_LEN)] ^= change;
+        prop_assert_eq!(open(&stored, key, place, &other), refused);
+    }
+
+    /// A batch is sealed again after a lost race: whatever shares a nonce is the same ciphertext.
+    #[test]
+    fn equal_nonces_under_a_key_mean_equal_ciphertexts(
+        (payload, other) in (payload_bytes(), payload_bytes()),
+        key in any::<[u8; 32]>(),
+        place in place(),
+    ) {
+        let key = SubjectKey::new(key);
+        let mut used = Codec::default();
+        let mut seal = |payload: &[u8], place| seal_payload(&mut used, payload, Sealing::Key(&key), place);
+        let first = seal(&payload, place);
+        let elsewhere = seal(&payload, (place.0, place.1.next()));
+        prop_assert_ne!(&first.commitment.0[..NONCE_LEN], &elsewhere.commitment.0[..NONCE_LEN]);
+        if other != payload {
+            let other = seal(&other, place);
+            prop_assert_ne!(&first.commitment.0[..NONCE_LEN], &other.commitment.0[..NONCE_LEN]);
+        }
+        prop_assert_eq!(&seal(&payload, place), &first, "after other payloads");
+        let fresh = seal_payload(&mut Codec::default(), &payload, Sealing::Key(&key), place);
+        prop_assert_eq!(fresh, first, "by another codec");
     }
 
     /// Without a tag, damage is refused or changes what the commitment covers. A frame that says the same in other
@@ -66,14 +102,15 @@ proptest! {
         change in 1..=u8::MAX,
     ) {
         let mut codec = Codec::default();
-        let stored = seal_payload(&mut codec, &payload, &salt, None, place);
-        let length = payload.len() as u64;
+        let sealed = seal_payload(&mut codec, &payload, Sealing::Clear { salt }, place);
+        let (stored, reference) = (sealed.stored, reference(sealed.commitment, payload.len() as u64));
         let opened = (salt, payload);
-        prop_assert_eq!(open_payload(&mut codec, &stored, length, None, place), Ok(opened.clone()));
+        prop_assert_eq!(open_payload(&mut codec, &stored, &reference, None, place), Ok(opened.clone()));
+        prop_assert_eq!(commitment(&salt, &opened.1), reference.commitment);
         let mut changed = stored.clone();
         changed[at.index(stored.len())] ^= change;
-        if let Ok((other_salt, other)) = open_payload(&mut codec, &changed, length, None, place) {
-            let same = commitment(&other_salt, &other) == commitment(&salt, &opened.1);
+        if let Ok((other_salt, other)) = open_payload(&mut codec, &changed, &reference, None, place) {
+            let same = commitment(&other_salt, &other) == reference.commitment;
             prop_assert_eq!(same, (other_salt, other) == opened);
         }
         prop_assert_ne!(ObjectDigest::of(&changed), ObjectDigest::of(&stored));
@@ -96,8 +133,9 @@ proptest! {
         // A key shows nothing of itself, so it is known by what it opens.
         let mut codec = Codec::default();
         let place = (LedgerId(ledger), Seq(1));
-        let stored = seal_payload(&mut codec, b"{}", &[0; 32], Some((&SubjectKey::new(key), nonce)), place);
-        prop_assert!(open_payload(&mut codec, &stored, 2, Some(&unwrapped), place).is_ok());
+        let sealed = seal_payload(&mut codec, b"{}", Sealing::Key(&SubjectKey::new(key)), place);
+        let reference = reference(sealed.commitment, 2);
+        prop_assert!(open_payload(&mut codec, &sealed.stored, &reference, Some(&unwrapped), place).is_ok());
 
         let mut changed = wrapped;
         changed[at.index(60)] ^= change;
@@ -116,45 +154,60 @@ proptest! {
     }
 }
 
+/// Computes what `FORMAT.md` section 5.2 says.
+#[test]
+fn the_salt_follows_from_key_and_place() {
+    let (ledger, seq) = (LedgerId([1; 16]), Seq(258));
+    let key = SubjectKey::new([5; 32]);
+    let sealed = seal_payload(&mut Codec::default(), b"{}", Sealing::Key(&key), (ledger, seq));
+    let material = [&[5; 32][..], &[1; 16], &[0, 0, 0, 0, 0, 0, 1, 2]].concat();
+    let salt = blake3::derive_key("piperoll v1 payload salt", &material);
+    assert_eq!(sealed.commitment, commitment(&salt, b"{}"));
+    assert_eq!(sealed.stored.len(), 1 + 2 + 16, "method, data and tag, and nothing else");
+}
+
+fn seal_clear(codec: &mut Codec, payload: &[u8]) -> Vec<u8> {
+    seal_payload(codec, payload, Sealing::Clear { salt: [9; 32] }, (LedgerId([1; 16]), Seq(0))).stored
+}
+
 #[test]
 fn long_payloads_need_no_dictionary() {
     let payload = "{\"type\":\"text\"},".repeat(5_000).into_bytes();
-    let (mut codec, place) = (Codec::default(), (LedgerId([1; 16]), Seq(0)));
-    let stored = seal_payload(&mut codec, &payload, &[0; 32], None, place);
+    let mut codec = Codec::default();
+    let stored = seal_clear(&mut codec, &payload);
     assert_eq!(stored[32], 1, "the method of a zstd frame without a dictionary");
     assert!(stored.len() < payload.len() / 10);
-    let independent = zstd::bulk::decompress(&stored[33..], payload.len()).expect("zstd reads it");
-    assert_eq!(independent, payload);
-    assert_eq!(open_payload(&mut codec, &stored, payload.len() as u64, None, place), Ok(([0; 32], payload)));
+    let frame = [&ZSTD_MAGIC[..], &stored[33..]].concat();
+    assert_eq!(zstd::bulk::decompress(&frame, payload.len()).expect("zstd reads it"), payload);
+    assert_eq!(open_clear(&mut codec, &stored, payload.len() as u64), Ok(([9; 32], payload)));
 }
 
 #[test]
 fn what_does_not_shrink_is_stored_as_it_is() {
     // No two bytes of it repeat.
     let payload: Vec<u8> = (0..=u8::MAX).collect();
-    let (mut codec, place) = (Codec::default(), (LedgerId([1; 16]), Seq(0)));
     for payload in [&payload[..], &[]] {
-        let stored = seal_payload(&mut codec, payload, &[9; 32], None, place);
+        let stored = seal_clear(&mut Codec::default(), payload);
         assert_eq!(stored, [&[9; 32][..], &[0], payload].concat());
     }
 }
 
 #[test]
 fn lengths_and_methods_that_lie_are_refused() {
-    let (mut codec, place) = (Codec::default(), (LedgerId([1; 16]), Seq(0)));
+    let mut codec = Codec::default();
     let raw = [&[0; 32][..], &[0], b"four"].concat();
-    assert!(open_payload(&mut codec, &raw, 4, None, place).is_ok());
+    assert!(open_clear(&mut codec, &raw, 4).is_ok());
     for length in [0, 3, 5, PAYLOAD_BYTES_MAX + 1, u64::MAX] {
-        assert!(open_payload(&mut codec, &raw, length, None, place).is_err(), "{length}");
+        assert!(open_clear(&mut codec, &raw, length).is_err(), "{length}");
     }
     let unknown = [&[0; 32][..], &[3], b"four"].concat();
     for stored in [&unknown[..], &raw[..32], &raw[..31], &[]] {
-        assert!(open_payload(&mut codec, stored, 4, None, place).is_err());
+        assert!(open_clear(&mut codec, stored, 4).is_err());
     }
     let frame = zstd::bulk::compress(&[7; 5_000], 3).expect("zstd needs only memory");
-    let bomb = [&[0; 32][..], &[1], &frame].concat();
-    assert!(open_payload(&mut codec, &bomb, 5_000, None, place).is_ok());
-    assert!(open_payload(&mut codec, &bomb, 4_999, None, place).is_err());
+    let bomb = [&[0; 32][..], &[1], &frame[ZSTD_MAGIC.len()..]].concat();
+    assert!(open_clear(&mut codec, &bomb, 5_000).is_ok());
+    assert!(open_clear(&mut codec, &bomb, 4_999).is_err());
 }
 
 /// Computes what `FORMAT.md` section 7.2 says, with ciborium for the arrays.
