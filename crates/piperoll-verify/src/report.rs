@@ -69,7 +69,7 @@ codes! {
     ObjectInvalid = "object-invalid",
     /// An object is gone, and no disposal was ordered.
     ObjectMissing = "object-missing",
-    /// The first event is not the opening of the ledger.
+    /// The first event is not the opening of the ledger, or another one is.
     OpeningInvalid = "opening-invalid",
     /// Ledger, key and checkpoints have different names for the log.
     OriginMismatch = "origin-mismatch",
@@ -79,6 +79,8 @@ codes! {
     PayloadInvalid = "payload-invalid",
     /// No pack of the segment can hold an event's payload.
     PayloadUnplaced = "payload-unplaced",
+    /// An event's pack is of another period than the event.
+    PeriodMismatch = "period-mismatch",
     /// The policies in genesis cannot be read.
     PolicyInvalid = "policy-invalid",
     /// An object was recorded with a shorter lock than the policies demand.
@@ -89,6 +91,8 @@ codes! {
     RootMismatch = "root-mismatch",
     /// The bytes under a segment's name are no segment.
     SegmentInvalid = "segment-invalid",
+    /// A payload that must be sealed is in clear, or the other way round.
+    SealingWrong = "sealing-wrong",
     /// A segment does not name the one before it.
     SegmentLink = "segment-link",
     /// A segment is gone; later ones exist.

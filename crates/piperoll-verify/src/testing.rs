@@ -65,6 +65,8 @@ pub(crate) struct TestLedger {
     pub(crate) edit: fn(&mut Vec<u8>),
     /// Seconds by which locks are recorded too short.
     pub(crate) cut_locks: u64,
+    /// The newest disposal order.
+    order: Vec<u8>,
     pub(crate) checkpoints: Vec<String>,
 }
 
@@ -87,7 +89,7 @@ pub(crate) fn message(subject: &str, text: &str) -> Draft {
     }
 }
 
-/// An event of the archive itself, in clear.
+/// An event of the archive itself.
 pub(crate) fn own(kind: Kind, content: Vec<u8>) -> Draft {
     let provenance = Provenance {
         source: "piperoll".to_owned(),
@@ -145,6 +147,7 @@ impl TestLedger {
             codec: Codec::default(),
             edit: |_| (),
             cut_locks: 0,
+            order: Vec::new(),
             checkpoints: Vec::new(),
         };
         for dictionary in Dictionary::ALL {
@@ -232,7 +235,9 @@ impl TestLedger {
             let seq = Seq(self.seq.0 + index as u64);
             let bucket = bucket(draft.class, self.now);
             let (mut id, mut new_key) = (None, None);
-            if let Some(subject) = &draft.subject {
+            // What concerns nobody is sealed under a key of the whole bucket.
+            let of_bucket = (!draft.kind.is_clear()).then(String::new);
+            if let Some(subject) = draft.subject.as_ref().or(of_bucket.as_ref()) {
                 let key_id = self.kek.link_secret().key_id(subject, &bucket, 0);
                 if !self.keys.contains_key(&key_id) {
                     let subject_key = SubjectKey::new(self.random());
@@ -346,6 +351,7 @@ impl TestLedger {
             objects,
         };
         self.commit(vec![own(Kind::DisposalOrdered, order.encode())]).await;
+        self.order = order.encode();
         keys
     }
 
@@ -354,7 +360,7 @@ impl TestLedger {
         for key in self.order_disposal(bucket).await {
             self.store.delete(&key).await.unwrap();
         }
-        self.commit(vec![own(Kind::DisposalCompleted, b"done".to_vec())]).await;
+        self.commit(vec![own(Kind::DisposalCompleted, self.order.clone())]).await;
     }
 }
 

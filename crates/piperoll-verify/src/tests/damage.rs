@@ -107,7 +107,8 @@ async fn commitment(built: &TestLedger, number: u64) -> Vec<u8> {
 #[tokio::test]
 async fn undamaged_ledger_is_clean_and_fully_checked() {
     let built = base().await;
-    let report = verify(&built, options(&built)).await;
+    let since = Some(built.checkpoints[0].clone());
+    let report = verify(&built, VerifyOptions { since, ..options(&built) }).await;
     check("full", &report, &[]);
     assert!(report.is_complete() && report.notes.is_empty(), "{report:#?}");
     assert_eq!((report.size, report.segments), (built.seq.0, 6));
@@ -309,6 +310,13 @@ async fn every_wrong_commit_has_its_finding() {
         ("writer", |cores| cores[1].writer.0[0] ^= 1, &["key-unknown"]),
         ("time", |cores| cores[1].recorded_at.0 -= 1, &["time-backwards"]),
         ("time before the segment", |cores| cores[0].recorded_at = START, &["time-backwards"]),
+        ("kind", |cores| cores[1].kind = Kind::LedgerStarted, &["sealing-wrong"]),
+        ("opening", |cores| cores[1].kind = Kind::LedgerOpened, &["opening-invalid", "sealing-wrong"]),
+        (
+            "month",
+            |cores| cores[1].recorded_at.0 += 31 * 86_400_000_000,
+            &["period-mismatch", "retention-too-short"],
+        ),
         ("order", |cores| cores.swap(0, 1), &["pack-layout", "segment-misplaced"]),
     ];
     for (what, change, expected) in rows {

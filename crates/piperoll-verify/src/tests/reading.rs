@@ -22,7 +22,7 @@ async fn grown() -> TestLedger {
     let mut built = TestLedger::new().await;
     for size in [1, 2, 7, 1, 1, 40, 3, 90, 1, 5] {
         let drafts = (0..size).map(|i| match i % 5 {
-            0 => own(Kind::AccessSearch, vec![i]),
+            0 => own(Kind::LedgerStarted, vec![i]),
             1 => short_lived("wa:1", &format!("short {i}")),
             _ => message(&format!("wa:{}", i % 3), &format!("text {i}")),
         });

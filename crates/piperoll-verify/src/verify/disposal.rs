@@ -11,7 +11,8 @@ use crate::report::{Finding, FindingCode, Findings, Tombstones};
 struct Ordered {
     digest: ObjectDigest,
     seq: Seq,
-    at: Timestamp,
+    /// When it was first said to be done.
+    completed: Option<Timestamp>,
 }
 
 struct Absent {
@@ -48,7 +49,11 @@ impl Disposals {
                 findings.add(Finding::new(FindingCode::DisposalInvalid, expected, name).event(found.seq));
                 continue;
             }
-            self.ordered.insert(name, Ordered { digest, seq: found.seq, at: found.at });
+            let ordered =
+                self.ordered.entry(name).or_insert(Ordered { digest, seq: found.seq, completed: None });
+            if found.is_completion {
+                ordered.completed = ordered.completed.or(Some(found.at));
+            }
         }
     }
 
@@ -70,10 +75,11 @@ impl Disposals {
             let name = entry.name(*segment).to_string();
             match self.ordered.get(&name).filter(|ordered| ordered.digest == entry.digest) {
                 Some(ordered) => {
-                    if ordered.at < entry.retain_until.0 {
-                        let expected = format!("an order after {}", entry.retain_until);
-                        let finding =
-                            Finding::new(FindingCode::DisposalEarly, expected, ordered.at.to_string());
+                    // What is gone before it was said to be done is gone by now.
+                    let done = ordered.completed.unwrap_or(now);
+                    if done < entry.retain_until.0 {
+                        let expected = format!("a disposal after {}", entry.retain_until);
+                        let finding = Finding::new(FindingCode::DisposalEarly, expected, done.to_string());
                         findings.add(finding.at(&name).event(ordered.seq));
                     }
                 }

@@ -67,6 +67,7 @@ pub(super) enum ObjectState {
 pub(super) struct OrderFound {
     pub(super) seq: Seq,
     pub(super) at: Timestamp,
+    pub(super) is_completion: bool,
     /// `None` when its own payload is gone.
     pub(super) order: Option<DisposalOrder>,
 }
@@ -230,19 +231,20 @@ fn read_orders(
     examined: &mut Examined,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (seq, at, _, payload) in facts.orders.iter().filter(|(_, _, of, _)| *of == position) {
-        let order = pack.map(|pack| read_order(ledger, *seq, pack, payload));
+    for place in facts.orders.iter().filter(|place| place.position == position) {
+        let (seq, at, is_completion) = (place.seq, place.at, place.is_completion);
+        let order = pack.map(|pack| read_order(ledger, seq, pack, &place.payload));
         let order = match order {
             None => None,
             Some(Ok(order)) => Some(order),
             Some(Err(found)) => {
                 let name = facts.objects[position].name(examined.number);
                 let finding = Finding::new(FindingCode::DisposalInvalid, "a disposal order in clear", found);
-                findings.push(finding.at(name).event(*seq));
+                findings.push(finding.at(name).event(seq));
                 continue;
             }
         };
-        examined.orders.push(OrderFound { seq: *seq, at: *at, order });
+        examined.orders.push(OrderFound { seq, at, is_completion, order });
     }
     findings
 }

@@ -418,6 +418,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn unremembered(&self) -> Option<String> {
+        let text = "none was given: that the end was cut off cannot be excluded";
+        self.options.since.is_none().then(|| text.to_owned())
+    }
+
     fn checks(&self, locks: u64) -> Vec<Check> {
         let counts = &self.counts;
         let check =
@@ -444,6 +449,7 @@ impl<'a> Run<'a> {
             check("locks", locks, None),
             check("retention", self.demands.compared, None),
             check("tiles", counts.tiles, quick("quick")),
+            check("remembered checkpoint", u64::from(self.options.since.is_some()), self.unremembered()),
         ]
     }
 }

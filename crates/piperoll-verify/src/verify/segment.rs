@@ -7,6 +7,7 @@ use piperoll_format::{
     ChainHash, DecodeError, EventCore, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, PayloadRef,
     RetainUntil, SIGNATURE_LEN, Segment, SegmentNo, Seq, Timestamp, chain_hash,
 };
+use piperoll_policy::{BucketPeriod, bucket_label};
 use piperoll_tlog::checkpoint::Checkpoint;
 use piperoll_tlog::frontier::Frontier;
 use piperoll_tlog::hash::{NodeHash, leaf_hash};
@@ -52,8 +53,8 @@ pub(super) struct SegmentFacts {
     pub(super) objects: Vec<ObjectEntry>,
     /// For each of `objects` the payloads in it.
     pub(super) payloads: Vec<Vec<(Seq, PayloadRef)>>,
-    /// Disposal orders: event, its time, position in `objects`, payload.
-    pub(super) orders: Vec<(Seq, Timestamp, usize, PayloadRef)>,
+    /// Disposal orders and completions.
+    pub(super) orders: Vec<OrderPlace>,
     pub(super) leaves: Vec<NodeHash>,
     pub(super) signed: Vec<SignedCore>,
 }
@@ -64,6 +65,17 @@ impl SegmentFacts {
         let found: usize = self.payloads.iter().map(Vec::len).sum();
         found as u64 == self.end_seq.0 - self.first_seq.0
     }
+}
+
+/// Where a disposal order or its completion is.
+#[derive(Clone, Debug)]
+pub(super) struct OrderPlace {
+    pub(super) seq: Seq,
+    pub(super) at: Timestamp,
+    /// Position of its pack in `objects`.
+    pub(super) position: usize,
+    pub(super) payload: PayloadRef,
+    pub(super) is_completion: bool,
 }
 
 /// A core with its signature, as places in the segment's bytes.
@@ -115,7 +127,7 @@ pub(super) fn check_segment(
             return refuse(Finding::new(FindingCode::SegmentInvalid, "a frontier", error.to_string()));
         }
     };
-    let mut checker = Checker { context, name, segment: &segment, bytes, findings: Vec::new() };
+    let mut checker = Checker { context, name, period: None, segment: &segment, bytes, findings: Vec::new() };
     let facts = checker.events(frontier, wants_signatures);
     checker.check_ends(&facts);
     SegmentChecked { digest, facts: Some(facts), findings: checker.findings }
@@ -124,6 +136,8 @@ pub(super) fn check_segment(
 struct Checker<'a> {
     context: &'a SegmentContext,
     name: ObjectName,
+    /// The entry and time that were last found to be of one period: events of one commit share both.
+    period: Option<(usize, Timestamp)>,
     segment: &'a Segment<'a>,
     bytes: &'a Bytes,
     findings: Vec<Finding>,
@@ -167,6 +181,7 @@ impl Checker<'_> {
                     _ => {}
                 }
                 self.core_in_place(&mut facts, &core);
+                self.check_kind(&core);
                 if wants_signatures {
                     self.collect_signature(&mut facts, index, &core);
                 }
@@ -239,9 +254,12 @@ impl Checker<'_> {
         facts.last_time = facts.last_time.max(Some(core.recorded_at));
         match self.segment.objects.iter().position(|entry| is_pack_of(entry, core)) {
             Some(position) => {
+                self.check_period(position, core);
                 facts.payloads[position].push((seq, core.payload.clone()));
-                if core.kind == Kind::DisposalOrdered {
-                    facts.orders.push((seq, core.recorded_at, position, core.payload.clone()));
+                if matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted) {
+                    let is_completion = core.kind == Kind::DisposalCompleted;
+                    let (at, payload) = (core.recorded_at, core.payload.clone());
+                    facts.orders.push(OrderPlace { seq, at, position, payload, is_completion });
                 }
             }
             None => {
@@ -252,6 +270,32 @@ impl Checker<'_> {
         }
         if core.kind == Kind::ConfigChanged {
             facts.config_changed = facts.config_changed.or(Some(seq));
+        }
+    }
+
+    fn check_period(&mut self, position: usize, core: &EventCore) {
+        if self.period == Some((position, core.recorded_at)) {
+            return;
+        }
+        let label = self.segment.objects[position].bucket.label();
+        let expected = bucket_label(period_of(label), core.recorded_at);
+        if expected == label {
+            self.period = Some((position, core.recorded_at));
+        } else {
+            let finding = Finding::new(FindingCode::PeriodMismatch, format!("a pack of `{expected}`"), label);
+            self.find(finding.event(core.seq));
+        }
+    }
+
+    fn check_kind(&mut self, core: &EventCore) {
+        if core.payload.key.is_none() != core.kind.is_clear() {
+            let text = |is_clear| if is_clear { "a payload in clear" } else { "a sealed payload" };
+            let (expected, found) = (text(core.kind.is_clear()), text(core.payload.key.is_none()));
+            self.find(Finding::new(FindingCode::SealingWrong, expected, found).event(core.seq));
+        }
+        if core.kind == Kind::LedgerOpened && core.seq.0 != 0 {
+            let finding = Finding::new(FindingCode::OpeningInvalid, "another kind", core.kind.to_string());
+            self.find(finding.event(core.seq));
         }
     }
 
@@ -290,6 +334,17 @@ impl Checker<'_> {
             let found = format!("size {}, root {}", checkpoint.size, checkpoint.root.to_base64());
             self.find(Finding::new(FindingCode::RootMismatch, expected, found));
         }
+    }
+}
+
+/// Returns the period that a label of this form names.
+const fn period_of(label: &str) -> BucketPeriod {
+    match label.len() {
+        10 => BucketPeriod::Day,
+        13 => BucketPeriod::Hour,
+        15 => BucketPeriod::Minute,
+        17 => BucketPeriod::Second,
+        _ => BucketPeriod::Month,
     }
 }
 
