@@ -1,1 +1,19 @@
-//! Test kit.
+//! The test kit: archives in memory or in a directory, small builders, and the check of everything.
+//!
+//! Time is a [`piperoll_store::ManualClock`], randomness is seeded, keys are fixed: the same test writes the same
+//! bytes. Nothing here waits for time to pass.
+#![expect(clippy::disallowed_methods, reason = "the kit is for tests, which may unwrap and measure")]
+
+mod archive;
+mod check;
+mod entropy;
+mod module;
+mod submission;
+mod wait;
+
+pub use archive::{KEK, NOW, ORIGIN, SIGNING_KEY, TestArchive, quick_settings, submit_one};
+pub use check::{Stored, check_receipt};
+pub use entropy::SeededEntropy;
+pub use module::forgotten_modules;
+pub use submission::{delivery, message, numbered_message};
+pub use wait::until;
