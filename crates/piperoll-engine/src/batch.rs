@@ -9,8 +9,9 @@ use bytes::Bytes;
 use ed25519_dalek::Signer;
 use piperoll_format::{
     Bucket, Class, Codec, EventCore, KeyId, Kind, ObjectDigest, ObjectEntry, ObjectType, PAYLOAD_BYTES_MAX,
-    PackBuilder, PayloadRef, RetainUntil, SALT_LEN, SealedPayload, Sealing, Segment, SegmentNo, Seq, SourceDigest,
-    SubjectKey, Submission, SubmissionGroup, Timestamp, WriterKeyId, chain_hash, seal_payload, signed_bytes,
+    PackBuilder, PayloadRef, RetainUntil, SALT_LEN, SealedPayload, Sealing, Segment, SegmentNo, Seq,
+    SourceDigest, SubjectKey, Submission, SubmissionGroup, Timestamp, WriterKeyId, chain_hash, seal_payload,
+    signed_bytes,
 };
 use piperoll_policy::{Facts, PolicySet, bucket_label, segment_retain_until};
 use piperoll_tlog::checkpoint::Checkpoint;
@@ -197,8 +198,9 @@ impl Builder<'_> {
     ) -> Result<(), EngineError> {
         let mut delivery = delivery.clone();
         let skeleton = delivery.payload.skeleton.as_mut().filter(|s| s.items.len() == plan.items.len());
-        let skeleton = skeleton
-            .ok_or_else(|| EngineError::Invalid { reason: "a delivery's skeleton lists each of its items".into() })?;
+        let skeleton = skeleton.ok_or_else(|| EngineError::Invalid {
+            reason: "a delivery's skeleton lists each of its items".into(),
+        })?;
         for (item, (seq, _)) in skeleton.items.iter_mut().zip(&plan.items) {
             item.seq = *seq;
         }
@@ -417,21 +419,26 @@ fn check_length(submission: &Submission) -> Result<(), EngineError> {
 /// Lays the stored payloads into one pack for each bucket.
 fn pack(drafts: &Drafts, sealed: &[SealedPayload]) -> (Vec<NewObject>, Vec<PayloadRef>) {
     let mut builders: Vec<PackBuilder> = drafts.places.iter().map(|_| PackBuilder::default()).collect();
-    let offsets: Vec<u64> =
-        drafts.events.iter().zip(sealed).map(|(draft, sealed)| builders[draft.place].push(&sealed.stored)).collect();
+    let offsets: Vec<u64> = drafts
+        .events
+        .iter()
+        .zip(sealed)
+        .map(|(draft, sealed)| builders[draft.place].push(&sealed.stored))
+        .collect();
     let objects: Vec<NewObject> = builders
         .into_iter()
         .zip(&drafts.places)
         .map(|(builder, place)| new_object(ObjectType::Pack, place, builder.into_bytes()))
         .collect();
-    let references = drafts.events.iter().zip(sealed).zip(offsets).map(|((draft, sealed), offset)| PayloadRef {
-        commitment: sealed.commitment,
-        length: draft.payload.len() as u64,
-        pack: objects[draft.place].entry.digest.prefix(),
-        offset,
-        stored: sealed.stored.len() as u64,
-        key: draft.key.as_ref().map(|(id, _)| *id),
-    });
+    let references =
+        drafts.events.iter().zip(sealed).zip(offsets).map(|((draft, sealed), offset)| PayloadRef {
+            commitment: sealed.commitment,
+            length: draft.payload.len() as u64,
+            pack: objects[draft.place].entry.digest.prefix(),
+            offset,
+            stored: sealed.stored.len() as u64,
+            key: draft.key.as_ref().map(|(id, _)| *id),
+        });
     let references = references.collect();
     (objects, references)
 }

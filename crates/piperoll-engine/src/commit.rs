@@ -35,11 +35,18 @@ impl LedgerStore {
         self.put_segment(batch, pauses).await
     }
 
-    async fn put_object(&self, batch: &Batch, object: &NewObject, pauses: &[Duration]) -> Result<(), StoreError> {
+    async fn put_object(
+        &self,
+        batch: &Batch,
+        object: &NewObject,
+        pauses: &[Duration],
+    ) -> Result<(), StoreError> {
         let key = self.key(&object.entry.name(batch.number));
         let lock = Lock::until(object.entry.retain_until.0.0);
         for pause in pauses {
-            let Err(error) = self.store.create(&key, object.bytes.clone(), &lock).await else { return Ok(()) };
+            let Err(error) = self.store.create(&key, object.bytes.clone(), &lock).await else {
+                return Ok(());
+            };
             if !error.must_read_back() {
                 return Err(error);
             }

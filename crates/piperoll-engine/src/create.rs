@@ -64,7 +64,9 @@ pub async fn create_ledger(store: Arc<dyn WormStore>, new: NewLedger<'_>) -> Res
 
 fn refused(error: StoreError) -> EngineError {
     match error {
-        StoreError::AlreadyExists { .. } => EngineError::Invalid { reason: "the ledger exists already".to_owned() },
+        StoreError::AlreadyExists { .. } => {
+            EngineError::Invalid { reason: "the ledger exists already".to_owned() }
+        }
         error => EngineError::unavailable(error),
     }
 }

@@ -46,7 +46,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when the order cannot be committed; nothing was deleted then. Objects that the store keeps
     /// are not an error but listed as left.
-    pub async fn dispose(&self, bucket: &Bucket, reason: &str, ordered_by: &str) -> Result<Disposed, EngineError> {
+    pub async fn dispose(
+        &self,
+        bucket: &Bucket,
+        reason: &str,
+        ordered_by: &str,
+    ) -> Result<Disposed, EngineError> {
         let objects: Vec<InventoryObject> =
             self.inventory()?.into_iter().filter(|object| object.bucket == *bucket).collect();
         if objects.is_empty() {
@@ -60,8 +65,14 @@ impl Engine {
             objects: objects.iter().map(|object| (object.name.clone(), object.digest)).collect(),
         };
         let ordered = self.commit_order(Kind::DisposalOrdered, &order).await?;
-        let mut disposed =
-            Disposed { bucket: bucket.clone(), ordered, completed: None, objects: 0, bytes: 0, left: Vec::new() };
+        let mut disposed = Disposed {
+            bucket: bucket.clone(),
+            ordered,
+            completed: None,
+            objects: 0,
+            bytes: 0,
+            left: Vec::new(),
+        };
         let mut gone = Vec::new();
         for object in &objects {
             let name = ObjectName::parse(&object.name)
@@ -103,6 +114,9 @@ impl Engine {
     async fn commit_order(&self, kind: Kind, order: &DisposalOrder) -> Result<Seq, EngineError> {
         let submission = Submission::own(kind, "application/cbor", order.encode());
         let receipts = self.submit(SubmissionGroup::single(submission)).await?;
-        receipts.first().map(|receipt| receipt.seq).ok_or_else(|| EngineError::fatal("a commit without a receipt"))
+        receipts
+            .first()
+            .map(|receipt| receipt.seq)
+            .ok_or_else(|| EngineError::fatal("a commit without a receipt"))
     }
 }

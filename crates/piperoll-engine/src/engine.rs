@@ -128,7 +128,9 @@ impl Engine {
     /// [`EngineError::Unavailable`] the group may have been committed; handing it in again does not store it twice.
     pub async fn submit(&self, group: SubmissionGroup) -> Result<Vec<Receipt>, EngineError> {
         if group.items.is_empty() || group.events() > GROUP_EVENTS_MAX {
-            return Err(EngineError::Invalid { reason: format!("a group has 1 to {GROUP_EVENTS_MAX} events") });
+            return Err(EngineError::Invalid {
+                reason: format!("a group has 1 to {GROUP_EVENTS_MAX} events"),
+            });
         }
         let (reply, answer) = oneshot::channel();
         self.pool.push(Pending { group, reply })?;

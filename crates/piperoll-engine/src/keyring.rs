@@ -75,7 +75,9 @@ impl Keyring {
             return Ok(Some(key.clone()));
         }
         let Some(number) = state.key_segment(id)? else { return Ok(None) };
-        let damaged = |error| EngineError::fatal_from("a segment or key object is damaged; run `piperoll verify`", error);
+        let damaged = |error| {
+            EngineError::fatal_from("a segment or key object is damaged; run `piperoll verify`", error)
+        };
         let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
         let segment = Segment::decode(&bytes).map_err(damaged)?;
         let entry = segment.objects.iter().find(|o| o.object == ObjectType::Keys && o.bucket == *bucket);
@@ -101,7 +103,8 @@ impl Keyring {
         new: &NewKeys,
         entropy: &mut dyn Entropy,
     ) -> Vec<KeyObject> {
-        let mut ids: Vec<(&Bucket, KeyId)> = new.by_id.iter().map(|(id, (bucket, _))| (bucket, *id)).collect();
+        let mut ids: Vec<(&Bucket, KeyId)> =
+            new.by_id.iter().map(|(id, (bucket, _))| (bucket, *id)).collect();
         ids.sort();
         let mut objects: Vec<KeyObject> = Vec::new();
         for (bucket, id) in ids {

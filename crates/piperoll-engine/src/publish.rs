@@ -60,14 +60,22 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// Starts publishing in the background until the writer is dropped.
-    pub(crate) fn start(store: LedgerStore, head: watch::Receiver<Head>) -> (Self, tokio::task::JoinHandle<()>) {
+    pub(crate) fn start(
+        store: LedgerStore,
+        head: watch::Receiver<Head>,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (tiles, waiting) = mpsc::channel(WAITING_TILES_MAX);
         let task = tokio::spawn(publish(store, waiting, head));
         (Self { edge: Edge::default(), tiles }, task)
     }
 
     /// Makes the edge for a tree of `size` events again, writing the tiles that turn out to be missing.
-    pub(crate) async fn reload(&mut self, store: &LedgerStore, state: &State, size: Seq) -> Result<(), EngineError> {
+    pub(crate) async fn reload(
+        &mut self,
+        store: &LedgerStore,
+        state: &State,
+        size: Seq,
+    ) -> Result<(), EngineError> {
         let source = TileSource { store, state };
         let mut edge = Edge { size: size.0, levels: Vec::new() };
         let mut nodes = size.0;
@@ -140,14 +148,17 @@ impl TileSource<'_> {
         while seq < end {
             let number = self.state.segment_of(Seq(seq))?;
             let number = number.ok_or_else(|| EngineError::fatal("the local state misses a segment"))?;
-            let bytes = self.store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
+            let bytes =
+                self.store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
             let segment = Segment::decode(&bytes).map_err(damaged)?;
             let skip = usize::try_from(seq - segment.first_seq.0).unwrap_or(usize::MAX);
             let before = leaves.len();
             let wanted = usize::try_from(end - seq).unwrap_or(usize::MAX);
             leaves.extend(segment.cores.iter().skip(skip).take(wanted).map(|core| leaf_hash(core)));
             if leaves.len() == before {
-                return Err(EngineError::fatal("the local state names the wrong segment; delete it and start again"));
+                return Err(EngineError::fatal(
+                    "the local state names the wrong segment; delete it and start again",
+                ));
             }
             seq = first + leaves.len() as u64;
         }

@@ -1,7 +1,8 @@
 //! Reading committed events back: to tell a repeat from a conflict, and to replay after a crash.
 
 use piperoll_format::{
-    Codec, EventCore, KeyId, KeyObject, ObjectName, ObjectType, Payload, Segment, SegmentNo, Seq, open_payload,
+    Codec, EventCore, KeyId, KeyObject, ObjectName, ObjectType, Payload, Segment, SegmentNo, Seq,
+    open_payload,
 };
 use piperoll_store::StoreError;
 use piperoll_tlog::hash::{NodeHash, leaf_hash};
@@ -25,8 +26,10 @@ pub(crate) async fn read_event(
     codec: &mut Codec,
     seq: Seq,
 ) -> Result<Option<Committed>, EngineError> {
-    let damaged = |error| EngineError::fatal_from("a committed event is damaged; run `piperoll verify`", error);
-    let missing = || EngineError::fatal("the local state names an event that is not there; delete it and start again");
+    let damaged =
+        |error| EngineError::fatal_from("a committed event is damaged; run `piperoll verify`", error);
+    let missing =
+        || EngineError::fatal("the local state names an event that is not there; delete it and start again");
     let number = state.segment_of(seq)?.ok_or_else(missing)?;
     let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
     let segment = Segment::decode(&bytes).map_err(damaged)?;
@@ -53,7 +56,10 @@ pub(crate) async fn read_event(
     };
     let place = (core.ledger, core.seq);
     let (_, payload) = open_payload(codec, &stored, reference, key.as_deref(), place).map_err(damaged)?;
-    Ok(Some(Committed { event_hash: leaf_hash(core_bytes), payload: Payload::decode(&payload).map_err(damaged)? }))
+    Ok(Some(Committed {
+        event_hash: leaf_hash(core_bytes),
+        payload: Payload::decode(&payload).map_err(damaged)?,
+    }))
 }
 
 /// Reads the ids of the keys that a segment's key objects hold; destroyed objects hold none.

@@ -1,8 +1,8 @@
 //! Opening a ledger: the same code after a clean stop, a crash and a lost race.
 
 use piperoll_format::{
-    Codec, DisposalOrder, EventCore, Genesis, Kind, ObjectDigest, ObjectName, Segment, SegmentNo, Seq, Timestamp,
-    chain_hash,
+    Codec, DisposalOrder, EventCore, Genesis, Kind, ObjectDigest, ObjectName, Segment, SegmentNo, Seq,
+    Timestamp, chain_hash,
 };
 use piperoll_store::StoreError;
 use piperoll_tlog::checkpoint::Checkpoint;
@@ -30,7 +30,9 @@ fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> EngineError
 /// Reads the genesis object.
 pub(crate) async fn read_genesis(store: &LedgerStore) -> Result<(Genesis, Vec<u8>), EngineError> {
     let bytes = store.get(&ObjectName::Genesis).await.map_err(|error| match error {
-        StoreError::NotFound { .. } => EngineError::fatal("the store has no such ledger; create it with `piperoll init`"),
+        StoreError::NotFound { .. } => {
+            EngineError::fatal("the store has no such ledger; create it with `piperoll init`")
+        }
         error => EngineError::unavailable(error),
     })?;
     let genesis = Genesis::decode(&bytes).map_err(damaged)?;
@@ -68,9 +70,12 @@ pub(crate) async fn recover(
     let bytes = store.get(&ObjectName::Segment(last)).await.map_err(EngineError::unavailable)?;
     let segment = Segment::decode(&bytes).map_err(damaged)?;
     let tail = tail_after(store, &segment, &bytes)?;
-    let checkpoint = Checkpoint::open(segment.checkpoint.as_bytes(), std::slice::from_ref(key)).map_err(damaged)?;
+    let checkpoint =
+        Checkpoint::open(segment.checkpoint.as_bytes(), std::slice::from_ref(key)).map_err(damaged)?;
     if checkpoint.size != tail.frontier.size() || checkpoint.root != tail.frontier.root() {
-        return Err(EngineError::fatal("the newest checkpoint is not over the newest events; run `piperoll verify`"));
+        return Err(EngineError::fatal(
+            "the newest checkpoint is not over the newest events; run `piperoll verify`",
+        ));
     }
     Ok(Recovered { tail, checkpoint: Some(segment.checkpoint.to_owned()) })
 }

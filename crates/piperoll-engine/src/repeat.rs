@@ -83,7 +83,8 @@ pub(crate) async fn judge_committed(
     for seq in candidates {
         let Some(event) = read_event(places, keyring, codec, *seq).await? else { continue };
         let slices = event.payload.item_slices();
-        let slices = slices.map_err(|error| EngineError::fatal_from("a committed payload is damaged", error))?;
+        let slices =
+            slices.map_err(|error| EngineError::fatal_from("a committed payload is damaged", error))?;
         if digest_slices(&slices) == content {
             return Ok(Verdict::Repeat { seq: *seq, event_hash: event.event_hash.0 });
         }

@@ -88,12 +88,12 @@ impl State {
         let path = dir.join("state.redb");
         let open = || Database::builder().set_cache_size(cache_bytes).create(&path);
         std::fs::create_dir_all(dir).map_err(broken)?;
-        if let Ok(db) = open() {
-            let state = Self { db };
-            if state.is_of(ledger).unwrap_or(false) {
-                return Ok(state);
-            }
-            drop(state);
+        // The database panics on pages that make no sense; a damaged one is as good as none.
+        let fitting = std::panic::catch_unwind(|| {
+            open().ok().map(|db| Self { db }).filter(|state| state.is_of(ledger).unwrap_or(false))
+        });
+        if let Ok(Some(state)) = fitting {
+            return Ok(state);
         }
         tracing::info!("building the local state anew");
         if path.exists() {
@@ -142,7 +142,8 @@ impl State {
             let mut sources = write.open_table(SOURCES).map_err(broken)?;
             for core in addition.cores {
                 let Some(digest) = core.source_digest else { continue };
-                let mut seqs = sources.get(digest.0).map_err(broken)?.map(|found| found.value()).unwrap_or_default();
+                let mut seqs =
+                    sources.get(digest.0).map_err(broken)?.map(|found| found.value()).unwrap_or_default();
                 if seqs.len() == VARIANTS_MAX {
                     let _ = seqs.remove(1);
                 }
@@ -213,7 +214,13 @@ impl State {
                 continue;
             }
             let retain_until = RetainUntil(Timestamp(retain_until));
-            inventory.push(InventoryObject { bucket, name, digest: ObjectDigest(digest), size, retain_until });
+            inventory.push(InventoryObject {
+                bucket,
+                name,
+                digest: ObjectDigest(digest),
+                size,
+                retain_until,
+            });
         }
         Ok(inventory)
     }
@@ -238,6 +245,8 @@ impl State {
 fn bucket_of(name: &str) -> Result<Bucket, EngineError> {
     match ObjectName::parse(name) {
         Ok(ObjectName::Pack { bucket, .. } | ObjectName::Keys { bucket, .. }) => Ok(bucket),
-        _ => Err(EngineError::fatal("the local state database names a foreign object; delete it and start again")),
+        _ => Err(EngineError::fatal(
+            "the local state database names a foreign object; delete it and start again",
+        )),
     }
 }

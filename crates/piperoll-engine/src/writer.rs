@@ -52,6 +52,17 @@ pub(crate) struct Writer {
     pub(crate) since_durable: u32,
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whoever waits, and whoever comes later, must not wait for a writer that will never answer.
+        if std::thread::panicking() {
+            let error = EngineError::fatal("it panicked; see the log and start again");
+            self.pool.close(&error, true);
+            let _ = self.trouble.send_replace(Some(error.to_string()));
+        }
+    }
+}
+
 impl Writer {
     /// Works until the pool is closed and empty.
     pub(crate) fn run(mut self, runtime: &Handle) {
@@ -116,7 +127,10 @@ impl Writer {
     }
 
     /// Builds a batch of everything valid; what is invalid is answered and taken out. `None`: all are repeats.
-    async fn build(&mut self, pending: &mut Vec<Pending>) -> Result<(Vec<GroupPlan>, Option<Batch>), EngineError> {
+    async fn build(
+        &mut self,
+        pending: &mut Vec<Pending>,
+    ) -> Result<(Vec<GroupPlan>, Option<Batch>), EngineError> {
         let mut keyring = self.keyring.lock().await;
         let mut builder = Builder {
             store: &self.store,

@@ -272,8 +272,14 @@ fn encrypt(key: &[u8; 32], nonce: [u8; NONCE_LEN], aad: &[u8], mut plain: Vec<u8
     sealed
 }
 
-fn decrypt(key: &[u8; 32], nonce: [u8; NONCE_LEN], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let (body, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(DecodeError::Truncated { at: sealed.len() })?;
+fn decrypt(
+    key: &[u8; 32],
+    nonce: [u8; NONCE_LEN],
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Vec<u8>, DecodeError> {
+    let (body, tag) =
+        sealed.split_last_chunk::<TAG_LEN>().ok_or(DecodeError::Truncated { at: sealed.len() })?;
     let mut plain = body.to_vec();
     Aes256Gcm::new(key.into())
         .decrypt_inout_detached(&Nonce::from(nonce), aad, plain.as_mut_slice().into(), tag.into())

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use piperoll_format::{
-    Class, EventCore, Facts, Kek, Kind, LedgerId, Payload, Placement, Provenance, Segment, Seq, Skeleton,
-    SkeletonItem, Submission, SubmissionGroup, Timestamp,
+    Class, EventCore, Facts, Kek, Kind, LedgerId, PAYLOAD_BYTES_MAX, Payload, Placement, Provenance, Segment,
+    SegmentNo, Seq, Skeleton, SkeletonItem, Submission, SubmissionGroup, Timestamp,
 };
 use piperoll_policy::{Policy, PolicySet};
 use piperoll_store::{ManualClock, MemoryStore, ObjectKey, WormStore};
@@ -15,6 +15,7 @@ use piperoll_store::{ManualClock, MemoryStore, ObjectKey, WormStore};
 use crate::components::{Components, Entropy, Settings, WriterKeys};
 use crate::create::{NewLedger, create_ledger};
 use crate::engine::Engine;
+use crate::error::EngineError;
 
 const NOW: u64 = 1_790_000_000_000_000;
 
@@ -40,21 +41,9 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::new(NOW));
-        let text = r#"
-            id = "all"
-            version = 1
-            title = "All"
-            legal_basis = "test"
-            summary = "test"
-            keep = "1 years"
-            dispose_after = "1 years"
-            clock = "recorded"
-            bucket = "month"
-            [[match]]
-        "#;
-        let policies = Arc::new(PolicySet::new(vec![Policy::parse("all.toml", text).unwrap()]).unwrap());
-        let bench =
-            Self { store: Arc::new(MemoryStore::new(clock.clone())), clock, dir: tempfile::tempdir().unwrap(), policies };
+        let text = policy("1 years");
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let bench = Self { store, clock, dir: tempfile::tempdir().unwrap(), policies: policies(&text) };
         let keys = keys();
         let new = NewLedger {
             ledger: LedgerId([7; 16]),
@@ -62,7 +51,7 @@ impl Bench {
             public_key: keys.signing.verifying_key().to_bytes(),
             next_key_digest: [0; 32],
             kek: &keys.kek,
-            policies: vec![text.to_owned()],
+            policies: vec![text.clone()],
             policy_set: &bench.policies,
             created_at: Timestamp(NOW),
         };
@@ -94,6 +83,27 @@ impl Bench {
         }
         cores
     }
+}
+
+fn policy(keep: &str) -> String {
+    format!(
+        r#"
+            id = "all"
+            version = 1
+            title = "All"
+            legal_basis = "test"
+            summary = "test"
+            keep = "{keep}"
+            dispose_after = "{keep}"
+            clock = "recorded"
+            bucket = "month"
+            [[match]]
+        "#
+    )
+}
+
+fn policies(text: &str) -> Arc<PolicySet> {
+    Arc::new(PolicySet::new(vec![Policy::parse("all.toml", text).unwrap()]).unwrap())
 }
 
 fn keys() -> WriterKeys {
@@ -203,7 +213,10 @@ async fn many_submitters_share_commits_and_every_seq_is_given_once() {
         .map(|n| {
             let engine = engine.clone();
             tokio::spawn(async move {
-                engine.submit(SubmissionGroup::single(message(&n.to_string(), &format!("text {n}")))).await.unwrap()
+                engine
+                    .submit(SubmissionGroup::single(message(&n.to_string(), &format!("text {n}"))))
+                    .await
+                    .unwrap()
             })
         })
         .collect();
@@ -214,4 +227,44 @@ async fn many_submitters_share_commits_and_every_seq_is_given_once() {
     seqs.sort_unstable();
     assert_eq!(seqs, (1..201).collect::<Vec<_>>());
     engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_no_reader_would_open_is_refused_with_its_whole_group() {
+    let bench = Bench::new().await;
+    let engine = bench.open().await;
+    let mut long = message("long", "");
+    long.payload.parts[0] = vec![b' '; usize::try_from(PAYLOAD_BYTES_MAX).unwrap()];
+    long.payload.placement = None;
+    let group = SubmissionGroup { delivery: None, items: vec![message("short", "hello"), long] };
+    let refused = engine.submit(group).await;
+    assert!(matches!(refused, Err(EngineError::Invalid { .. })), "{refused:?}");
+    let receipts = engine.submit(SubmissionGroup::single(message("short", "hello"))).await.unwrap();
+    assert_eq!(receipts[0].seq, Seq(1), "the short one was not committed before");
+    engine.close().await;
+}
+
+/// A batch that was not committed and is built again of the same events has the same packs, which are there already.
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_of_an_earlier_try_are_taken_over_under_the_present_lock() {
+    let mut bench = Bench::new().await;
+    let engine = bench.open().await;
+    engine.submit(SubmissionGroup::single(message("first", "makes the key"))).await.unwrap();
+    engine.submit(SubmissionGroup::single(message("second", "is lost"))).await.unwrap();
+    engine.close().await;
+    let lost = ObjectKey::new(format!("{}/log/000000000002.seg", LedgerId([7; 16]))).unwrap();
+    let bytes = bench.store.remove_unchecked(&lost).unwrap();
+    let pack = Segment::decode(&bytes).unwrap().objects.remove(0);
+    bench.dir = tempfile::tempdir().unwrap();
+    bench.policies = policies(&policy("2 years"));
+
+    let engine = bench.open().await;
+    engine.submit(SubmissionGroup::single(message("second", "is lost"))).await.unwrap();
+    engine.close().await;
+    let again = Segment::decode(&bench.store.get(&lost).await.unwrap()).unwrap().objects.remove(0);
+    assert_eq!(again.digest, pack.digest, "the same payload in the same place");
+    assert!(again.retain_until > pack.retain_until);
+    let key = ObjectKey::new(format!("{}/{}", LedgerId([7; 16]), again.name(SegmentNo(2)))).unwrap();
+    let lock = bench.store.head(&key).await.unwrap().lock;
+    assert_eq!(lock.retain_until, Some(again.retain_until.0.0));
 }

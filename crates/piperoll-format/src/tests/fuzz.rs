@@ -7,7 +7,8 @@ use bolero::check;
 
 use super::{Encoded, sample};
 use crate::{
-    Bucket, Class, Codec, Commitment, DigestPrefix, Kind, LedgerId, ObjectName, PayloadRef, Seq, SubjectKey, open_payload,
+    Bucket, Class, Codec, Commitment, DigestPrefix, Kind, LedgerId, ObjectName, PayloadRef, Seq, SubjectKey,
+    open_payload,
 };
 
 const ITERATIONS: usize = 20_000;

@@ -110,7 +110,8 @@ fn committed_payloads_open_and_the_body_is_whole_again() {
             kek.unwrap(&keys.keys[at].1, &binding).expect("the key unwraps")
         });
         let place = (core.ledger, core.seq);
-        let (salt, payload) = open_payload(&mut codec, stored, &core.payload, key.as_ref(), place).expect("the payload opens");
+        let (salt, payload) =
+            open_payload(&mut codec, stored, &core.payload, key.as_ref(), place).expect("the payload opens");
         assert_eq!(commitment(&salt, &payload), core.payload.commitment);
         payloads.push(Payload::decode(&payload).expect("a payload"));
     }
