@@ -107,20 +107,22 @@ fn check_texts(event: &EventBody) -> Result<(), ApiError> {
     types
         .into_iter()
         .try_for_each(|part| check_length("template.components[].type", Some(&part.r#type), &(1..=64)))?;
-    let forms: [(&str, Option<&String>, &str, fn(&str) -> bool); 3] = [
-        ("number", event.number.as_ref(), "1 to 32 digits", is_number),
-        ("language", event.language.as_ref(), "a BCP 47 tag such as `en-GB`", is_language),
-        (
-            "person.phone",
-            person.and_then(|person| person.phone.as_ref()),
-            "a phone number in E.164 such as `+15550100001`",
-            is_phone,
-        ),
-    ];
-    forms.into_iter().try_for_each(|(field, text, expected, fits)| match text {
+    let phone = person.and_then(|person| person.phone.as_ref());
+    check_form("number", event.number.as_ref(), is_number, "1 to 32 digits")?;
+    check_form("language", event.language.as_ref(), is_language, "a BCP 47 tag such as `en-GB`")?;
+    check_form("person.phone", phone, is_phone, "a phone number in E.164 such as `+15550100001`")
+}
+
+fn check_form(
+    field: &str,
+    text: Option<&String>,
+    fits: fn(&str) -> bool,
+    expected: &str,
+) -> Result<(), ApiError> {
+    match text {
         Some(text) if !fits(text) => Err(refuse(field, expected, text)),
         _ => Ok(()),
-    })
+    }
 }
 
 fn check_length(field: &str, text: Option<&String>, chars: &RangeInclusive<usize>) -> Result<(), ApiError> {

@@ -172,7 +172,7 @@ fn runs(seqs: &[Seq]) -> Vec<Range<usize>> {
         match runs.last_mut() {
             // Short runs are put together, so that they are read in parallel.
             Some(last) if run.len() < RANGE_HITS_MIN && last.len() + run.len() < RANGE_HITS_MIN => {
-                last.end = at
+                last.end = at;
             }
             _ => runs.push(run),
         }

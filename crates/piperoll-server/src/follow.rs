@@ -246,7 +246,7 @@ impl Following {
         }
         self.read_at = Instant::now();
         let events = self.reader.stream(Seq(from), Seq(size));
-        let mut batches = events.map(|batch| blocking(|| batch.map(steps))).buffered(BATCHES_AHEAD);
+        let mut batches = events.map(|batch| blocking(|| batch.and_then(steps))).buffered(BATCHES_AHEAD);
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             for bucket in &batch.forgotten {
@@ -379,14 +379,19 @@ enum Step {
     Forget(Bucket),
 }
 
-fn steps(events: Vec<ReadEvent>) -> Batch {
+/// Fails when the store did not answer: then the batch is read again, and no event is left out for good.
+fn steps(events: Vec<ReadEvent>) -> Result<Batch, ReadError> {
+    let mut unread = events.iter().filter_map(|read| read.payload.as_ref().err());
+    if let Some(error) = unread.find(|error| matches!(error, ReadError::Store(_))) {
+        return Err(error.clone());
+    }
     let next = events.last().map_or(0, |read| read.event.seq().0 + 1);
     let steps: Vec<Step> = events.into_iter().filter_map(step).collect();
     let forgotten = steps.iter().filter_map(|step| match step {
         Step::Forget(bucket) => Some(bucket.clone()),
         Step::Index(_) => None,
     });
-    Batch { forgotten: forgotten.collect(), next, steps }
+    Ok(Batch { forgotten: forgotten.collect(), next, steps })
 }
 
 fn step(read: ReadEvent) -> Option<Step> {

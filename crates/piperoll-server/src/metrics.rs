@@ -79,7 +79,7 @@ impl Default for Metrics {
 }
 
 impl Archive {
-    /// Writes all metrics in the OpenMetrics text format.
+    /// Writes all metrics in the `OpenMetrics` text format.
     pub(crate) fn metrics_text(&self) -> String {
         let metrics = &self.metrics;
         metrics.size.set(self.engine.head().borrow().size);

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use crate::archive::Archive;
 use crate::auth::{By, Known};
 
-/// Returns counters and gauges in the OpenMetrics text format; no label names a person.
+/// Returns counters and gauges in the `OpenMetrics` text format; no label names a person.
 #[utoipa::path(get, path = "/metrics", tag = "operate", security(("token" = [])), responses(
     (status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"),
 ))]

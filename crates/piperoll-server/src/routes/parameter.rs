@@ -44,7 +44,7 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize)
     }
     axum::body::to_bytes(body, bytes_max).await.map_err(|error| {
         let source = std::error::Error::source(&error);
-        if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+        if source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
             too_large()
         } else {
             ApiError::new(ErrorCode::Invalid, "the body ended before its length")

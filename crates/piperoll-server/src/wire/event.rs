@@ -187,7 +187,7 @@ impl ProofView {
             signature: STANDARD.encode(event.signature),
             event_hash: hex(&event.leaf_hash().0),
             chain_hash: event.chain_hash().to_string(),
-            inclusion: evidence.proof.iter().map(|hash| hash.to_base64()).collect(),
+            inclusion: evidence.proof.iter().map(|hash| STANDARD.encode(hash.0)).collect(),
             checkpoint: evidence.checkpoint.to_string(),
             vkey,
             opening,
