@@ -132,6 +132,19 @@ async fn undamaged_ledger_is_clean_and_fully_checked() {
 }
 
 #[tokio::test]
+async fn new_ledger_without_events_is_clean_but_one_without_its_events_is_not() {
+    let built = TestLedger::new().await;
+    built.store.remove_unchecked(&built.key(&segment(0)));
+    check("events gone", &verify(&built, options(&built)).await, &["segment-missing"]);
+    objects(&built, "payloads", 0).iter().for_each(|key| delete(&built, key));
+    let report = verify(&built, options(&built)).await;
+    check("new", &report, &[]);
+    assert_eq!(report.notes, ["the ledger was created but has no events yet"]);
+    let since = VerifyOptions { since: built.checkpoints.last().cloned(), ..options(&built) };
+    check("everything gone", &verify(&built, since).await, &["rolled-back"]);
+}
+
+#[tokio::test]
 async fn nothing_at_all_is_an_error() {
     let built = base().await;
     let result = verify_ledger(built.store.clone(), LedgerId([1; 16]), options(&built)).await;

@@ -117,6 +117,11 @@ impl Inventory {
         Some(*stored)
     }
 
+    /// Tells whether there is nothing but what the creation of a ledger leaves.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.slots.is_empty() && self.tiles.is_empty() && !self.has_checkpoint && self.foreign.is_empty()
+    }
+
     /// Tells whether a pack or key object is there.
     pub(super) fn has(&self, name: &ObjectName) -> bool {
         let slot = match name {

@@ -330,8 +330,12 @@ impl<'a> Run<'a> {
             self.finish_task().await;
         }
         if self.end.is_none() && self.progress.segments == 0 {
-            let finding = Finding::new(FindingCode::SegmentMissing, "the first segment", "no segment");
-            self.findings.add(finding.at(ObjectName::Segment(SegmentNo(0))));
+            if self.inventory.is_fresh() {
+                self.notes.push("the ledger was created but has no events yet".to_owned());
+            } else {
+                let finding = Finding::new(FindingCode::SegmentMissing, "the first segment", "no segment");
+                self.findings.add(finding.at(ObjectName::Segment(SegmentNo(0))));
+            }
         }
         let disposals = std::mem::take(&mut self.disposals);
         let now = self.options.now;
