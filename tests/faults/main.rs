@@ -2,6 +2,11 @@
 //! is lost, nothing is stored twice, and the ledger verifies after every step.
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
+mod clock;
+mod disposal;
+mod pool;
+mod race;
+mod state;
 mod write;
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use piperoll_engine::{
-    Components, Engine, EngineError, NewLedger, Receipt, Settings, WriterKeys, create_ledger,
+    Components, Engine, EngineError, Entropy, NewLedger, Receipt, Settings, WriterKeys, create_ledger,
 };
 use piperoll_format::{Kek, LedgerId, SubmissionGroup, Timestamp};
 use piperoll_policy::{Policy, PolicySet};
@@ -28,8 +28,6 @@ pub const SIGNING_KEY: [u8; 32] = [1; 32];
 
 /// The key that wraps subject keys.
 pub const KEK: [u8; 32] = [2; 32];
-
-const LEDGER: LedgerId = LedgerId([7; 16]);
 
 /// Keeps everything for a year, except what is about the number 999: five seconds.
 const POLICIES: [&str; 2] = [
@@ -79,6 +77,7 @@ pub struct TestArchive {
     /// The policies that genesis holds.
     pub policies: Arc<PolicySet>,
     backing: Backing,
+    ledger: LedgerId,
     dir: TempDir,
     engines: AtomicU64,
 }
@@ -86,8 +85,14 @@ pub struct TestArchive {
 impl TestArchive {
     /// A ledger in memory, in a store that panics when one of its rules is broken.
     pub async fn in_memory() -> Self {
+        Self::in_memory_as(7).await
+    }
+
+    /// A ledger in memory whose id is `id` sixteen times.
+    pub async fn in_memory_as(id: u8) -> Self {
         let clock = Arc::new(ManualClock::new(NOW));
-        Self::create(Backing::Memory(Arc::new(MemoryStore::new(clock.clone()))), clock, new_dir()).await
+        let backing = Backing::Memory(Arc::new(MemoryStore::new(clock.clone())));
+        Self::create(backing, LedgerId([id; 16]), clock, new_dir()).await
     }
 
     /// A ledger in a directory.
@@ -95,10 +100,10 @@ impl TestArchive {
         let clock = Arc::new(ManualClock::new(NOW));
         let dir = new_dir();
         let store = DirectoryStore::init(&dir.path().join("store"), clock.clone()).unwrap();
-        Self::create(Backing::Directory(Arc::new(store)), clock, dir).await
+        Self::create(Backing::Directory(Arc::new(store)), LedgerId([7; 16]), clock, dir).await
     }
 
-    async fn create(backing: Backing, clock: Arc<ManualClock>, dir: TempDir) -> Self {
+    async fn create(backing: Backing, ledger: LedgerId, clock: Arc<ManualClock>, dir: TempDir) -> Self {
         let policies = POLICIES.map(|text| Policy::parse("test.toml", text).unwrap()).to_vec();
         let policies = Arc::new(PolicySet::new(policies).unwrap());
         let archive = Self {
@@ -106,12 +111,13 @@ impl TestArchive {
             clock,
             policies,
             backing,
+            ledger,
             dir,
             engines: AtomicU64::new(0),
         };
         let keys = writer_keys();
         let new = NewLedger {
-            ledger: LEDGER,
+            ledger,
             origin: ORIGIN,
             public_key: keys.signing.verifying_key().to_bytes(),
             next_key_digest: [0; 32],
@@ -137,7 +143,16 @@ impl TestArchive {
     /// # Errors
     /// Those of [`Engine::open`].
     pub async fn try_open(&self, settings: Settings) -> Result<Engine, EngineError> {
-        self.open_through(self.store.clone(), &self.state_dir(), settings).await
+        self.open_through((self.store.clone(), &*self.state_dir()), settings, self.entropy()).await
+    }
+
+    /// Opens an engine with randomness of the test's own.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn open_with(&self, entropy: Box<dyn Entropy>) -> Engine {
+        let place = (self.store.clone(), &*self.state_dir());
+        self.open_through(place, quick_settings(), entropy).await.unwrap()
     }
 
     /// Opens a further engine, as another process would: with its own way to the same store and its own state.
@@ -147,21 +162,21 @@ impl TestArchive {
     pub async fn open_beside(&self, name: &str) -> (Engine, Arc<FaultyStore>) {
         let store = Arc::new(FaultyStore::new(self.backing.store()));
         let state = self.dir.path().join(name);
-        (self.open_through(store.clone(), &state, quick_settings()).await.unwrap(), store)
+        let engine = self.open_through((store.clone(), &state), quick_settings(), self.entropy()).await;
+        (engine.unwrap(), store)
     }
 
     async fn open_through(
         &self,
-        store: Arc<FaultyStore>,
-        state: &Path,
+        (store, state): (Arc<FaultyStore>, &Path),
         settings: Settings,
+        entropy: Box<dyn Entropy>,
     ) -> Result<Engine, EngineError> {
         let components = Components {
             store,
-            ledger: LEDGER,
+            ledger: self.ledger,
             clock: self.clock.clone(),
-            // No two engines draw the same keys, as with real randomness.
-            entropy: Box::new(SeededEntropy::new(self.engines.fetch_add(1, Ordering::Relaxed))),
+            entropy,
             keys: writer_keys(),
             policies: self.policies.clone(),
             state_dir: state.to_owned(),
@@ -169,10 +184,15 @@ impl TestArchive {
         Engine::open(components, settings).await
     }
 
+    /// No two engines draw the same keys, as with real randomness.
+    fn entropy(&self) -> Box<dyn Entropy> {
+        Box::new(SeededEntropy::new(self.engines.fetch_add(1, Ordering::Relaxed)))
+    }
+
     /// Returns the ledger's identity.
     #[must_use]
     pub const fn ledger(&self) -> LedgerId {
-        LEDGER
+        self.ledger
     }
 
     /// Returns the folder of the first engine's local state.
@@ -190,7 +210,7 @@ impl TestArchive {
     /// Returns the key prefix of a kind of object, such as `log/`.
     #[must_use]
     pub fn prefix(&self, name: &str) -> String {
-        format!("{LEDGER}/{name}")
+        format!("{}/{name}", self.ledger)
     }
 
     /// Returns the store without faults.
@@ -223,13 +243,13 @@ impl TestArchive {
     /// # Panics
     /// When the ledger cannot be read.
     pub async fn reader(&self) -> LedgerReader {
-        let reader = LedgerReader::open(self.backing(), LEDGER).await.unwrap();
+        let reader = LedgerReader::open(self.backing(), self.ledger).await.unwrap();
         let _head = reader.refresh().await.unwrap();
         reader.with_keys(self.keys())
     }
 
     pub(crate) fn keys(&self) -> Arc<StoreKeys> {
-        Arc::new(StoreKeys::new(self.backing(), LEDGER, Kek::new(KEK)))
+        Arc::new(StoreKeys::new(self.backing(), self.ledger, Kek::new(KEK)))
     }
 }
 
