@@ -21,7 +21,7 @@ const ZSTD_DICTIONARY_1: u8 = 2;
 /// The first bytes of every zstd frame (RFC 8878 section 3.1.1), which are not stored.
 pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// The level for all payloads: higher ones gain under 3 % on chat messages and cost several times as much.
+/// The level for all payloads: level 9 makes chat messages 7 % smaller and takes six times as long.
 const LEVEL: i32 = 3;
 
 /// Payloads at least this long are compressed without the dictionary, which would no longer help.
