@@ -1,7 +1,7 @@
 //! What can be typed: commands, options, their help and the environment variables behind them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
 use clap::builder::styling::{AnsiColor, Effects, Styles};
@@ -41,9 +41,9 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
-    /// Directory of the archive
-    #[arg(long, value_name = "DIR", env = "PIPEROLL_DIR", default_value = "archive", global = true)]
-    pub(crate) dir: PathBuf,
+    /// Directory of the archive [default: archive]
+    #[arg(long, value_name = "DIR", env = "PIPEROLL_DIR", global = true)]
+    pub(crate) dir: Option<PathBuf>,
     /// Use the server at this address instead of looking for one on the directory
     #[arg(long, value_name = "URL", env = "PIPEROLL_SERVER", global = true)]
     pub(crate) server: Option<String>,
@@ -56,6 +56,13 @@ pub(crate) struct Global {
     /// Time zone in which times are shown, UTC beside, and in which dates of a query are meant
     #[arg(long, value_name = "ZONE", global = true, value_parser = parse_zone)]
     pub(crate) tz: Option<Tz>,
+}
+
+impl Global {
+    /// Returns the directory of the archive.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.as_deref().unwrap_or(Path::new("archive"))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -128,9 +135,9 @@ pub(crate) enum LogForm {
 
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// Address to listen on; port 0 takes any free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8722")]
-    pub(crate) listen: SocketAddr,
+    /// Address to listen on [default: 127.0.0.1:8722, or any free port]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
     /// End after the tour instead of serving on
     #[arg(long)]
     pub(crate) exit: bool,

@@ -11,6 +11,7 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use piperoll_sources::whatsapp::SIGNATURE_HEADER;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -49,7 +50,7 @@ impl Client {
             })?;
             return Self::http(url, token);
         }
-        let directory = ArchiveDirectory::existing(&global.dir)?;
+        let directory = ArchiveDirectory::existing(global.directory())?;
         if let Some((running, local_token)) = Running::find(&directory)? {
             return Self::http(&running.url, global.token.clone().unwrap_or(local_token));
         }
@@ -98,6 +99,20 @@ impl Client {
         self.send(Method::GET, path, None).await
     }
 
+    /// Delivers a webhook with its signature.
+    pub(crate) async fn deliver(&self, body: Bytes, signature: &str) -> anyhow::Result<()> {
+        let request = self.request(Method::POST, "/webhooks/whatsapp").header(SIGNATURE_HEADER, signature);
+        let _answer = read_all(self.answer(request.body(Body::from(body))).await?).await?;
+        Ok(())
+    }
+
+    /// Hands in an event from another channel.
+    pub(crate) async fn hand_in(&self, body: Bytes) -> anyhow::Result<()> {
+        let request = self.request(Method::POST, "/v1/events").header(CONTENT_TYPE, "application/json");
+        let _answer = read_all(self.answer(request.body(Body::from(body))).await?).await?;
+        Ok(())
+    }
+
     /// Sends JSON and reads JSON.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
@@ -115,23 +130,31 @@ impl Client {
 
     /// Sends a request and returns the body of a good answer.
     async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Body> {
+        let request = self.request(method, path);
+        self.answer(match body {
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(Body::from(body)),
+            None => request.body(Body::empty()),
+        })
+        .await
+    }
+
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
         let base = match &self.way {
             Way::Http { base, .. } => base.as_str(),
             Way::Local { .. } => "",
         };
-        let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
-        request = request.header(AUTHORIZATION, format!("Bearer {}", self.token));
-        if body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let request = request.body(body.map_or_else(Body::empty, Body::from)).map_err(|error| {
+        let request = Request::builder().method(method).uri(format!("{base}{path}"));
+        request.header(AUTHORIZATION, format!("Bearer {}", self.token))
+    }
+
+    async fn answer(&self, request: Result<Request<Body>, hyper::http::Error>) -> anyhow::Result<Body> {
+        let request = request.map_err(|error| {
             anyhow::Error::new(error)
                 .context(Failure::new(Exit::Usage, "the request cannot be written as HTTP"))
         })?;
         let answer = match &self.way {
             Way::Http { client, base } => {
-                let answer = client.request(request).await.with_context(|| unreachable(base))?;
-                answer.map(Body::new)
+                client.request(request).await.with_context(|| unreachable(base))?.map(Body::new)
             }
             Way::Local { router, .. } => router.clone().oneshot(request).await?,
         };

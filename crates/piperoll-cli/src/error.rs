@@ -8,7 +8,7 @@ use piperoll_engine::EngineError;
 use piperoll_store::StoreError;
 use piperoll_verify::ReadError;
 
-use crate::output::Output;
+use crate::output::{Output, STDOUT_CONTEXT};
 
 /// How a command ended. The numbers are documented in the help and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,10 @@ fn exit_of_one(error: &(dyn StdError + 'static)) -> Option<Exit> {
 /// Reports an error on stderr and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error, output: &Output) -> Exit {
     let exit = exit_of(error);
+    if is_closed_pipe(error) {
+        // Whoever reads has seen enough, as `head` has; there is nothing to say.
+        return exit;
+    }
     let failure = error.downcast_ref::<Failure>();
     let hint = failure.and_then(|failure| failure.hint.as_deref());
     if output.is_json() {
@@ -119,6 +123,11 @@ pub(crate) fn report(error: &anyhow::Error, output: &Output) -> Exit {
         output.error(&one_line(error), hint);
     }
     exit
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.root_cause().downcast_ref::<std::io::Error>();
+    error.to_string() == STDOUT_CONTEXT && io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Reports what clap says about the arguments: help on stdout, errors on stderr, as JSON when asked for.

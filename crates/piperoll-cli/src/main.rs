@@ -35,3 +35,6 @@ fn main() -> ExitCode {
         Err(error) => error::report(&error, &output).into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

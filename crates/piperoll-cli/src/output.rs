@@ -16,6 +16,9 @@ use crate::args::Global;
 /// Columns when stdout is no terminal.
 const COLUMNS_DEFAULT: u16 = 100;
 
+/// What failed when stdout could not be written.
+pub(crate) const STDOUT_CONTEXT: &str = "write to stdout";
+
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
@@ -43,18 +46,9 @@ impl Output {
         self.json
     }
 
-    /// The same, with another zone when none was asked for.
-    pub(crate) fn with_zone(&self, zone: Tz) -> Self {
-        Self { zone, ..self.clone() }
-    }
-
-    pub(crate) const fn zone(&self) -> Tz {
-        self.zone
-    }
-
     /// Prints one line of data.
     pub(crate) fn line(&self, text: impl Display) -> anyhow::Result<()> {
-        writeln!(anstream::stdout().lock(), "{text}").context("write to stdout")
+        writeln!(anstream::stdout().lock(), "{text}").context(STDOUT_CONTEXT)
     }
 
     /// Prints one JSON value on one line.
@@ -65,7 +59,7 @@ impl Output {
     /// Writes exact bytes to stdout.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).context("write to stdout")
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).context(STDOUT_CONTEXT)
     }
 
     /// Tells people something that is not data; silent with `--json`.
@@ -73,11 +67,6 @@ impl Output {
         if !self.json {
             to_stderr(&text);
         }
-    }
-
-    /// Warns on stderr, also with `--json`.
-    pub(crate) fn warn(&self, text: impl Display) {
-        to_stderr(&format_args!("{YELLOW}warning:{YELLOW:#} {text}"));
     }
 
     pub(crate) fn error(&self, message: &str, hint: Option<&str>) {

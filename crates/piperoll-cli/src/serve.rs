@@ -142,10 +142,6 @@ impl Serving {
         self.opened.local_token()
     }
 
-    pub(crate) const fn archive(&self) -> &Arc<Archive> {
-        self.opened.archive()
-    }
-
     /// Serves until `shutdown` is done, then closes in order.
     pub(crate) async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
         let served = piperoll_server::run(self.listener, self.opened.archive.clone(), shutdown).await;

@@ -1,21 +1,30 @@
 //! Events as people read them.
 
 use comfy_table::{Attribute, Cell, Color};
+use console::measure_text_width;
 use piperoll_server::EventView;
 use piperoll_sources::{Direction, Message, Party};
 
 use crate::output::{DIM, Output, YELLOW, columns};
 use crate::text::{fit, safe};
 
-/// Columns of the table of hits that are not text: position, time, type, person.
-const HIT_COLUMNS: usize = 62;
+/// Columns of the table of hits that are always there: position, time and the gaps between all columns.
+const HIT_COLUMNS: usize = 36;
 
-/// Columns for the person in a table.
-const PERSON_COLUMNS: usize = 20;
+/// Columns for the text that are kept on a narrow terminal.
+const TEXT_COLUMNS_MIN: usize = 24;
+
+/// Columns for the type and for the name of the person.
+const KIND_COLUMNS: usize = 18;
+const PERSON_COLUMNS: usize = 18;
 
 /// Prints hits as a table, one line each.
 pub(crate) fn print_hits(events: &[EventView], output: &Output) -> anyhow::Result<()> {
-    let width = usize::from(columns()).saturating_sub(HIT_COLUMNS).max(20);
+    let widest = |column: fn(&EventView) -> String| {
+        events.iter().map(|event| measure_text_width(&column(event))).max().unwrap_or(0)
+    };
+    let others = HIT_COLUMNS + widest(what_in_short) + widest(person);
+    let width = usize::from(columns()).saturating_sub(others).max(TEXT_COLUMNS_MIN);
     let rows = events.iter().map(|event| hit_row(event, output, width)).collect();
     output.table(&["event", "time", "type", "person", "text"], rows, &[0])
 }
@@ -24,7 +33,7 @@ fn hit_row(event: &EventView, output: &Output, width: usize) -> Vec<Cell> {
     vec![
         Cell::new(event.seq),
         Cell::new(short_time(event, output)).add_attribute(Attribute::Dim),
-        Cell::new(fit(&what(event), 18)),
+        Cell::new(what_in_short(event)),
         person_cell(event),
         text_cell(event, width),
     ]
@@ -122,15 +131,28 @@ fn what(event: &EventView) -> String {
     }
 }
 
+fn what_in_short(event: &EventView) -> String {
+    fit(&what(event), KIND_COLUMNS)
+}
+
 fn person_cell(event: &EventView) -> Cell {
-    let Some(message) = &event.message else { return Cell::new("") };
-    let (arrow, party, color) = match message.direction {
-        Some(Direction::Inbound) => ("←", message.from.as_ref(), Color::Cyan),
-        Some(Direction::Outbound) => ("→", message.to.first(), Color::Green),
-        None => (" ", message.from.as_ref().or(message.to.first()), Color::Reset),
+    let direction = event.message.as_ref().and_then(|message| message.direction);
+    Cell::new(person(event)).fg(match direction {
+        Some(Direction::Inbound) => Color::Cyan,
+        Some(Direction::Outbound) => Color::Green,
+        None => Color::Reset,
+    })
+}
+
+/// Returns the customer, with an arrow for the direction.
+fn person(event: &EventView) -> String {
+    let Some(message) = &event.message else { return String::new() };
+    let (arrow, party) = match message.direction {
+        Some(Direction::Inbound) => ("← ", message.from.as_ref()),
+        Some(Direction::Outbound) => ("→ ", message.to.first()),
+        None => ("  ", message.from.as_ref().or(message.to.first())),
     };
-    let Some(party) = party else { return Cell::new("") };
-    Cell::new(fit(&format!("{arrow} {}", party_in_short(party)), PERSON_COLUMNS)).fg(color)
+    party.map_or_else(String::new, |party| format!("{arrow}{}", fit(&party_in_short(party), PERSON_COLUMNS)))
 }
 
 fn text_cell(event: &EventView, width: usize) -> Cell {

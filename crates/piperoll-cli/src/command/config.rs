@@ -8,7 +8,7 @@ use crate::output::Output;
 
 pub(crate) fn run(global: &Global, command: &ConfigCommand, output: &Output) -> anyhow::Result<Exit> {
     let ConfigCommand::Show = command;
-    let directory = ArchiveDirectory::new(&global.dir);
+    let directory = ArchiveDirectory::new(global.directory());
     let flags = Flags { time_zone: global.tz, ..Flags::default() };
     let settings = Settings::load(&directory, flags, &Environment::of_process())?;
     if output.is_json() {

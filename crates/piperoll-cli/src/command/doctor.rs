@@ -67,7 +67,7 @@ impl Line {
 }
 
 pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<Exit> {
-    let directory = ArchiveDirectory::existing(&global.dir)?;
+    let directory = ArchiveDirectory::existing(global.directory())?;
     let store = directory.open_store()?;
     let ledger = directory.ledger(&store).await?;
     let reader = LedgerReader::open(store.clone(), ledger).await;

@@ -14,6 +14,9 @@ use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::text::{bytes, counted};
 
+/// The first line says what the export is, the last one that it is complete.
+const LINES_AROUND: u64 = 2;
+
 pub(crate) async fn run(global: &Global, args: &ExportArgs, output: &Output) -> anyhow::Result<Exit> {
     if args.out.exists() {
         let message = format!("export file `{}` exists", args.out.display());
@@ -23,11 +26,16 @@ pub(crate) async fn run(global: &Global, args: &ExportArgs, output: &Output) -> 
     let written = export(&client, global, args, output).await;
     client.close().await;
     let (lines, size) = written?;
+    let events = lines.saturating_sub(LINES_AROUND);
     if output.is_json() {
-        output.json_line(&json!({ "file": args.out, "lines": lines, "bytes": size }))?;
+        output.json_line(&json!({ "file": args.out, "events": events, "bytes": size }))?;
     } else {
-        let lines = counted(lines, "line", "lines");
-        output.line(format_args!("Wrote {lines} ({}) to {}", bytes(size), args.out.display()))?;
+        let events = counted(events, "event", "events");
+        output.line(format_args!(
+            "Wrote {events} with proofs ({}) to {}",
+            bytes(size),
+            args.out.display()
+        ))?;
     }
     Ok(Exit::Success)
 }

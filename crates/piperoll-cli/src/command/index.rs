@@ -12,7 +12,7 @@ use crate::text::counted;
 
 pub(crate) async fn run(global: &Global, command: &IndexCommand, output: &Output) -> anyhow::Result<Exit> {
     let IndexCommand::Rebuild = command;
-    let directory = ArchiveDirectory::existing(&global.dir)?;
+    let directory = ArchiveDirectory::existing(global.directory())?;
     if let Some((running, _)) = Running::find(&directory)? {
         let message = format!("a server runs on the archive (process {})", running.pid);
         return Err(Failure::new(Exit::Conflict, message).hint("stop it first").into());

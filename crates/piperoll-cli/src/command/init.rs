@@ -39,7 +39,7 @@ pub(crate) struct Created {
 type PolicyText = (String, String);
 
 pub(crate) async fn run(global: &Global, args: &InitArgs, output: &Output) -> anyhow::Result<Exit> {
-    let directory = ArchiveDirectory::new(&global.dir);
+    let directory = ArchiveDirectory::new(global.directory());
     let policies = choose_policies(&args.policies, &args.policy_file)?;
     let created = create(&directory, args.origin.as_deref(), &policies).await?;
     if output.is_json() {

@@ -35,9 +35,13 @@ pub(crate) struct BackupMarker {
 
 pub(crate) async fn run(global: &Global, command: &KeyCommand, output: &Output) -> anyhow::Result<Exit> {
     match command {
-        KeyCommand::Backup(args) => back_up(&ArchiveDirectory::existing(&global.dir)?, &args.file, output),
-        KeyCommand::Restore(args) => restore(&ArchiveDirectory::existing(&global.dir)?, &args.file, output),
-        KeyCommand::Show => show(&ArchiveDirectory::existing(&global.dir)?, output).await,
+        KeyCommand::Backup(args) => {
+            back_up(&ArchiveDirectory::existing(global.directory())?, &args.file, output)
+        }
+        KeyCommand::Restore(args) => {
+            restore(&ArchiveDirectory::existing(global.directory())?, &args.file, output)
+        }
+        KeyCommand::Show => show(&ArchiveDirectory::existing(global.directory())?, output).await,
     }
 }
 

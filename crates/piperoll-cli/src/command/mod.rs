@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod conversation;
+mod demo;
 mod dispose;
 mod doctor;
 mod export;
@@ -36,7 +37,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
 
 /// Ends a command when it is interrupted; servers end in order by themselves.
 async fn run_until_interrupted(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
-    if matches!(cli.command, Command::Serve(_)) {
+    if matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
         return run_async(cli, output).await;
     }
     tokio::select! {
@@ -62,6 +63,6 @@ async fn run_async(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Key(command) => key::run(global, command, output).await,
         Command::Config(command) => config::run(global, command, output),
         Command::Completions(args) => completions::run(args),
-        Command::Demo(_) => Ok(Exit::Failed),
+        Command::Demo(args) => demo::run(global, args, output).await,
     }
 }

@@ -14,7 +14,7 @@ use crate::serve::{Serving, interrupted};
 
 pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> anyhow::Result<Exit> {
     start_log(args.log);
-    let directory = ArchiveDirectory::existing(&global.dir)?;
+    let directory = ArchiveDirectory::existing(global.directory())?;
     let environment = Environment::of_process();
     for (name, meant) in environment.misspelt() {
         tracing::warn!(variable = name, "unknown environment variable; is `{meant}` meant?");

@@ -31,7 +31,7 @@ pub(crate) async fn run(global: &Global, args: &VerifyArgs, output: &Output) -> 
             "run `piperoll verify --dir DIR`, or `piperoll-audit verify STORE --vkey KEY`, on the store";
         return Err(Failure::new(Exit::Usage, message).hint(hint).into());
     }
-    let directory = ArchiveDirectory::existing(&global.dir)?;
+    let directory = ArchiveDirectory::existing(global.directory())?;
     let report = verify(&directory, args, output).await?;
     print(&report, output)?;
     Ok(exit_of(&report))

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use chrono_tz::Tz;
 
 pub(crate) use environment::Environment;
-pub(crate) use file::{ConfigFile, Limits, WhatsApp};
+pub(crate) use file::{ConfigFile, Limits, Secret, WhatsApp};
 pub(crate) use show::{show_json, show_toml};
 
 use crate::directory::ArchiveDirectory;

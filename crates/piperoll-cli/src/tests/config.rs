@@ -1,0 +1,150 @@
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use serde_json::Value;
+
+use crate::config::{ConfigFile, Environment, Flags, KEYS, Origin, Settings, show_json, show_toml};
+use crate::error::{Exit, exit_of, one_line};
+
+/// A value for every documented key.
+const FULL: &str = r#"
+listen = "127.0.0.1:1"
+time_zone = "Asia/Jakarta"
+
+[whatsapp]
+app_secrets = ["file-secret", "older-secret"]
+verify_token = "file-token"
+
+[limits]
+waiting_events_max = 1
+waiting_bytes_max = 2
+commit_events_max = 3
+commit_bytes_max = 4
+commit_wait_us = 0
+"#;
+
+fn merge(file: &str, flags: Flags, variables: &[(&str, &str)]) -> anyhow::Result<Settings> {
+    Settings::merge(ConfigFile::parse("piperoll.toml", file)?, flags, &Environment::of(variables))
+}
+
+#[test]
+fn every_documented_key_is_read_from_the_file() {
+    let settings = merge(FULL, Flags::default(), &[]).unwrap();
+    assert_eq!(settings.origins, vec![Origin::File; KEYS.len()]);
+    assert_eq!(settings.listen.port(), 1);
+    assert_eq!(settings.time_zone, Tz::Asia__Jakarta);
+    assert_eq!(settings.whatsapp.app_secrets[1].expose(), "older-secret");
+    assert_eq!(settings.limits.commit_bytes_max, Some(4));
+    let defaults = merge("", Flags::default(), &[]).unwrap();
+    assert_eq!(defaults.origins, vec![Origin::Default; KEYS.len()]);
+    assert_eq!(defaults.listen.to_string(), "127.0.0.1:8722");
+}
+
+#[test]
+fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
+    let variables: Vec<(&str, &str)> = KEYS
+        .iter()
+        .map(|key| match key.path {
+            "listen" => (key.variable, "127.0.0.1:2"),
+            "time_zone" => (key.variable, "Europe/Warsaw"),
+            "whatsapp.app_secrets" => (key.variable, "new, old"),
+            _ => (key.variable, "7"),
+        })
+        .collect();
+    let settings = merge(FULL, Flags::default(), &variables).unwrap();
+    assert_eq!(settings.origins, vec![Origin::Environment; KEYS.len()]);
+    assert_eq!((settings.listen.port(), settings.time_zone), (2, Tz::Europe__Warsaw));
+    let secrets: Vec<&str> = settings.whatsapp.app_secrets.iter().map(|secret| secret.expose()).collect();
+    assert_eq!(secrets, ["new", "old"]);
+    assert_eq!(settings.whatsapp.verify_token.unwrap().expose(), "7");
+    assert_eq!(settings.limits.commit_wait_us, Some(7));
+    let flags = Flags { listen: Some("127.0.0.1:3".parse().unwrap()), time_zone: Some(Tz::UTC) };
+    let settings = merge(FULL, flags, &variables).unwrap();
+    assert_eq!((settings.listen.port(), settings.time_zone), (3, Tz::UTC));
+    assert_eq!(settings.origins[..2], [Origin::Flag, Origin::Flag]);
+    // An empty variable is as if it were not there.
+    let settings = merge(FULL, Flags::default(), &[("PIPEROLL_LISTEN", " ")]).unwrap();
+    assert_eq!(settings.origins[0], Origin::File);
+}
+
+#[track_caller]
+fn check_refused(file: &str, variables: &[(&str, &str)], expected: &[&str]) {
+    let error = merge(file, Flags::default(), variables).unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Usage, "{file}");
+    let text = format!("{} {:?}", one_line(&error), error.downcast_ref::<crate::error::Failure>());
+    for part in expected {
+        assert!(text.contains(part), "expected `{part}` in: {text}");
+    }
+}
+
+#[test]
+fn misspelt_keys_and_wrong_values_are_refused_by_name() {
+    check_refused("lisen = \"127.0.0.1:1\"", &[], &["unknown key `lisen`", "did you mean `listen`?"]);
+    check_refused("[whatsap]\napp_secrets = []", &[], &["unknown key `whatsap`", "`whatsapp`?"]);
+    check_refused(
+        "[whatsapp]\napp_secret = [\"x\"]",
+        &[],
+        &["`whatsapp.app_secret`", "`whatsapp.app_secrets`?"],
+    );
+    check_refused(
+        "[limits]\ncommit_wait_ms = 1",
+        &[],
+        &["`limits.commit_wait_ms`", "`limits.commit_wait_us`?"],
+    );
+    check_refused("colour = 1", &[], &["unknown key `colour`", "config.schema.json"]);
+    check_refused("listen = 8722", &[], &["piperoll.toml", "line 1"]);
+    check_refused("time_zone = \"Warsaw\"", &[], &["expected an IANA time zone", "Warsaw"]);
+    check_refused("limits = 1", &[], &["piperoll.toml"]);
+    check_refused("[limits]\nwaiting_events_max = 0", &[], &["`limits.waiting_events_max`", "found 0"]);
+    check_refused("[whatsapp]\nverify_token = \"\"", &[], &["expected a secret"]);
+    check_refused("", &[("PIPEROLL_LISTEN", "8722")], &["`PIPEROLL_LISTEN`", "`8722`"]);
+    check_refused("", &[("PIPEROLL_LIMITS_COMMIT_WAIT_US", "-1")], &["`PIPEROLL_LIMITS_COMMIT_WAIT_US`"]);
+}
+
+#[test]
+fn misspelt_variables_are_noticed_and_foreign_ones_are_not() {
+    let environment = Environment::of(&[
+        ("PIPEROLL_WHATSAPP_APP_SECERT", "x"),
+        ("PIPEROLL_LISTEN", "127.0.0.1:1"),
+        ("PIPEROLL_DIR", "d"),
+        ("PIPEROLL_TOKEN", "t"),
+        ("PIPEROLL_PASSPHRASE", "p"),
+    ]);
+    let found = environment.misspelt();
+    assert_eq!(found, [("PIPEROLL_WHATSAPP_APP_SECERT".to_owned(), "PIPEROLL_WHATSAPP_APP_SECRET")]);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let settings =
+        merge(FULL, Flags::default(), &[("PIPEROLL_WHATSAPP_VERIFY_TOKEN", "variable-token")]).unwrap();
+    let shown = [show_toml(&settings), show_json(&settings).to_string(), format!("{settings:?}")];
+    for text in shown {
+        for secret in ["file-secret", "older-secret", "file-token", "variable-token"] {
+            assert!(!text.contains(secret), "`{secret}` in {text}");
+        }
+    }
+    let toml = show_toml(&settings);
+    assert!(toml.contains("********") && toml.contains("# environment"), "{toml}");
+    assert!(ConfigFile::parse("shown", &toml).is_ok(), "what is shown has the form of the file: {toml}");
+}
+
+/// The committed schema is what the types say; programs that edit the file rely on it.
+#[test]
+fn committed_schema_is_the_derived_one() {
+    let derived = serde_json::to_value(schemars::schema_for!(ConfigFile)).unwrap();
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../schemas/config.schema.json");
+    if std::env::var_os("PIPEROLL_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, serde_json::to_string_pretty(&derived).unwrap() + "\n").unwrap();
+    }
+    let committed: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(committed, derived, "PIPEROLL_UPDATE_GOLDEN=1 writes the schema");
+    let validator = jsonschema::validator_for(&committed).unwrap();
+    let is_valid = |text: &str| validator.is_valid(&toml::from_str::<Value>(text).unwrap());
+    assert!(is_valid(FULL) && is_valid(""));
+    for broken in
+        ["lisen = \"a\"", "listen = 1", "[whatsapp]\napp_secret = []", "[limits]\ncommit_events_max = 0"]
+    {
+        assert!(!is_valid(broken), "{broken}");
+    }
+}
