@@ -10,7 +10,7 @@ use piperoll_format::{LedgerId, Seq, Submission, SubmissionGroup, Timestamp};
 use piperoll_index::{IndexError, Options, SearchIndex};
 use piperoll_sources::whatsapp::AppSecret;
 use piperoll_verify::{LedgerReader, ReadError, StoreKeys};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::follow::{Follower, Place, Progress};
 use crate::metrics::Metrics;
@@ -77,6 +77,8 @@ pub struct Archive {
     pub(crate) time_zone: Tz,
     pub(crate) metrics: Metrics,
     pub(crate) store: StoreView,
+    /// Held while a verification runs: it takes all processors.
+    pub(crate) verifying: Mutex<()>,
     tokens: TokenStore,
     watch: Watch,
     now: Now,
@@ -120,6 +122,7 @@ impl Archive {
                 enforcement: described.enforcement.to_string(),
                 statement: described.statement,
             },
+            verifying: Mutex::new(()),
             tokens,
             watch,
             now: Box::new(move || Timestamp(clock.now_micros())),

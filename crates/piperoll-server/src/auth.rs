@@ -23,6 +23,9 @@ pub(crate) struct Ingest;
 /// Searching, reading and exporting.
 pub(crate) struct Read;
 
+/// Verifying the ledger.
+pub(crate) struct Verify;
+
 /// Changing tokens, disposing, rebuilding.
 pub(crate) struct Administer;
 
@@ -35,6 +38,10 @@ impl Right for Ingest {
 
 impl Right for Read {
     const ROLES: &'static [Role] = &[Role::Officer, Role::Auditor, Role::Admin];
+}
+
+impl Right for Verify {
+    const ROLES: &'static [Role] = &[Role::Auditor, Role::Admin];
 }
 
 impl Right for Administer {

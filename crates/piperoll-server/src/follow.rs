@@ -116,6 +116,12 @@ impl Follower {
     }
 }
 
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 /// Opens index and writer; an index that cannot be used is deleted first.
 async fn open(place: Place) -> Result<(SearchIndex, SearchWriter), IndexError> {
     blocking(move || {

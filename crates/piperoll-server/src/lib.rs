@@ -20,6 +20,7 @@ mod read;
 mod routes;
 mod run;
 mod tokens;
+mod verify;
 mod watch;
 mod wire;
 
@@ -34,6 +35,8 @@ pub use read::{Page, Raw, Search};
 pub use routes::{openapi, router};
 pub use run::run;
 pub use tokens::{Caller, NewToken, Role, TokenError, TokenStore};
+pub use verify::Depth;
 pub use wire::{
-    ConversationView, DisposalPlanView, DisposalView, EventView, LedgerView, ProofView, SearchView, TokenView,
+    ConversationView, DisposalPlanView, DisposalView, DisposedView, EventView, LedgerView, PayloadState,
+    ProofView, SearchView, TokenView,
 };

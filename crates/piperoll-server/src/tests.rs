@@ -227,8 +227,9 @@ fn webhook(messages: &[(&str, &str, &str)]) -> String {
             r#"{{"from":"{from}","id":"{id}","timestamp":"1795262000","type":"text","text":{{"body":"{text}"}}}}"#
         )
     };
-    let contact =
-        |(_, from, _): &(&str, &str, &str)| format!(r#"{{"profile":{{"name":"N {from}"}},"wa_id":"{from}"}}"#);
+    let contact = |(_, from, _): &(&str, &str, &str)| {
+        format!(r#"{{"profile":{{"name":"N {from}"}},"wa_id":"{from}"}}"#)
+    };
     let join = |parts: Vec<String>| parts.join(",");
     format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550783881","phone_number_id":"106540352242922"}},"contacts":[{}],"messages":[{}]}},"field":"messages"}}]}}]}}"#,

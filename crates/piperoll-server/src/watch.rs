@@ -42,6 +42,12 @@ impl Watch {
     }
 }
 
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 /// Returns when the writer has stopped for good.
 async fn watch(engine: &Engine) {
     let mut trouble = engine.trouble();

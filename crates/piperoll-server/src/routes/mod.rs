@@ -12,6 +12,7 @@ mod parameter;
 mod search;
 mod tlog;
 mod token;
+mod verify;
 mod webhook;
 
 use std::any::Any;
@@ -62,6 +63,7 @@ fn described() -> OpenApiRouter<Arc<Archive>> {
         .routes(routes!(dispose::execute))
         .routes(routes!(token::list, token::create))
         .routes(routes!(token::revoke))
+        .routes(routes!(verify::verify))
         .routes(routes!(index::rebuild))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))

@@ -4,7 +4,7 @@ use super::*;
 
 /// Every route that needs a token, with the roles that may use it and a request that succeeds or is refused for its
 /// content only.
-const ROUTES: [(&str, &str, &str, &[Role]); 15] = [
+const ROUTES: [(&str, &str, &str, &[Role]); 16] = [
     ("POST", "/v1/events", "{}", &[Role::Ingest, Role::Admin]),
     ("GET", "/v1/events/0", "", READERS),
     ("GET", "/v1/events/0/raw", "", READERS),
@@ -13,6 +13,7 @@ const ROUTES: [(&str, &str, &str, &[Role]); 15] = [
     ("GET", "/v1/conversations/1:2", "", READERS),
     ("GET", "/v1/ledger", "", READERS),
     ("GET", "/v1/export?q=hello", "", READERS),
+    ("POST", "/v1/verify?quick=true", "", &[Role::Auditor, Role::Admin]),
     ("GET", "/v1/dispose/plan", "", READERS),
     ("POST", "/v1/dispose/execute", "{}", ADMINS),
     ("GET", "/v1/tokens", "", ADMINS),
@@ -36,7 +37,8 @@ async fn every_route_is_open_to_exactly_its_roles() {
             assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path} as {role}");
         }
         let request = || Request::builder().method(method.clone()).uri(path);
-        let wrong = ["Bearer prt_x", "Basic YTpi", "Bearer", "prt_x"].map(|header| request().header("authorization", header));
+        let wrong = ["Bearer prt_x", "Basic YTpi", "Bearer", "prt_x"]
+            .map(|header| request().header("authorization", header));
         for request in [request()].into_iter().chain(wrong) {
             let answer = bench.call(request.body(Body::from(body)).unwrap()).await;
             let _ = answer.refused(401, "unauthenticated");
@@ -63,7 +65,10 @@ async fn tokens_are_made_listed_and_revoked_on_the_record() {
     let made = bench.send(Role::Admin, Method::POST, "/v1/tokens", body).await;
     assert_eq!(made.status, StatusCode::CREATED);
     let record = bench.newest("access.token").await;
-    assert_eq!(record, serde_json::json!({"token": "the-admin", "role": "admin", "action": "create", "target": "form", "granted": "ingest"}));
+    assert_eq!(
+        record,
+        serde_json::json!({"token": "the-admin", "role": "admin", "action": "create", "target": "form", "granted": "ingest"})
+    );
     let token = made.json()["token"].as_str().unwrap().to_owned();
     assert!(bench.archive.tokens().authenticate(&token, bench.archive.now()).is_some());
     let listed = bench.send(Role::Admin, Method::GET, "/v1/tokens", "").await.ok();
@@ -74,6 +79,8 @@ async fn tokens_are_made_listed_and_revoked_on_the_record() {
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
     assert!(bench.archive.tokens().authenticate(&token, bench.archive.now()).is_none());
     assert_eq!(bench.newest("access.token").await["action"], "revoke");
-    let _ = bench.send(Role::Admin, Method::DELETE, "/v1/tokens/the-admin", "").await.refused(409, "conflict");
-    let _ = bench.send(Role::Admin, Method::POST, "/v1/tokens", r#"{"name":"x"}"#).await.refused(400, "invalid");
+    let _ =
+        bench.send(Role::Admin, Method::DELETE, "/v1/tokens/the-admin", "").await.refused(409, "conflict");
+    let _ =
+        bench.send(Role::Admin, Method::POST, "/v1/tokens", r#"{"name":"x"}"#).await.refused(400, "invalid");
 }

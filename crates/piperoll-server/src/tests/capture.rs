@@ -25,7 +25,6 @@ async fn handshake_returns_the_challenge_to_who_knows_the_token() {
 async fn nothing_is_kept_without_a_valid_signature() {
     let bench = Bench::new().await;
     let body = webhook(&[("wamid.1", "15550100", "hello")]);
-    let plain = Request::post("/webhooks/whatsapp");
     for header in [None, Some("sha256=00".to_owned()), Some(sign(b"other")), Some("sha1=abc".to_owned())] {
         let request = Request::post("/webhooks/whatsapp");
         let request = match header {
@@ -35,7 +34,6 @@ async fn nothing_is_kept_without_a_valid_signature() {
         let answer = bench.call(request.body(Body::from(body.clone())).unwrap()).await;
         let _ = answer.refused(401, "unauthenticated");
     }
-    drop(plain);
     assert_eq!(bench.size(), 1);
     let metrics = bench.read("/metrics").await;
     assert!(metrics.text().contains("piperoll_webhook_bad_signatures_total 4"), "{}", metrics.text());
@@ -46,8 +44,7 @@ async fn body_over_the_limit_is_refused_whether_announced_or_not() {
     let bench = Bench::new().await;
     let body = vec![b' '; 3 * 1024 * 1024 + 1];
     let _ = bench.deliver(&body).await.refused(413, "too-large");
-    let chunks = futures::stream::iter(body.chunks(65_536).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())));
-    let chunks: Vec<_> = futures::StreamExt::collect(chunks).await;
+    let chunks: Vec<_> = body.chunks(65_536).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
     let request = Request::post("/webhooks/whatsapp").header("x-hub-signature-256", sign(&body));
     let answer = bench.call(request.body(Body::from_stream(futures::stream::iter(chunks))).unwrap()).await;
     let _ = answer.refused(413, "too-large");
@@ -78,7 +75,11 @@ async fn whatever_is_signed_is_kept_byte_for_byte() {
 #[tokio::test(flavor = "multi_thread")]
 async fn delivery_of_several_items_is_rebuilt_from_each_of_them() {
     let bench = Bench::new().await;
-    let body = webhook(&[("wamid.1", "15550100", "one"), ("wamid.2", "15550101", "two"), ("wamid.3", "15550102", "zażółć")]);
+    let body = webhook(&[
+        ("wamid.1", "15550100", "one"),
+        ("wamid.2", "15550101", "two"),
+        ("wamid.3", "15550102", "zażółć"),
+    ]);
     let end = bench.capture(&body).await;
     let message = Kind::WhatsappMessage;
     assert_eq!(kinds(&bench).await, [Kind::LedgerOpened, Kind::Delivery, message, message, message]);
@@ -107,12 +108,16 @@ async fn repeat_is_acknowledged_and_not_stored_and_a_conflict_is_stored_and_mark
 #[tokio::test(flavor = "multi_thread")]
 async fn more_items_than_a_commit_holds_are_kept_whole_and_flagged() {
     let bench = Bench::new().await;
-    let statuses = vec![r#"{"id":"w","status":"sent","timestamp":"1"}"#; piperoll_format::GROUP_EVENTS_MAX].join(",");
+    let statuses =
+        vec![r#"{"id":"w","status":"sent","timestamp":"1"}"#; piperoll_format::GROUP_EVENTS_MAX].join(",");
     let body = format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"statuses":[{statuses}]}}}}]}}]}}"#
     );
     assert_eq!(bench.capture(&body).await, 2);
     let event = bench.read("/v1/events/1").await.ok();
-    assert_eq!((&event["kind"], &event["flags"][0]), (&Value::from("unrecognised"), &Value::from("too-many-items")));
+    assert_eq!(
+        (&event["kind"], &event["flags"][0]),
+        (&Value::from("unrecognised"), &Value::from("too-many-items"))
+    );
     assert_eq!(bench.read("/v1/events/1/raw").await.text(), body);
 }

@@ -13,8 +13,13 @@ async fn bucket_goes_when_it_is_due_and_can_no_longer_be_found_or_read() {
     let _ = bench.capture(webhook(&[("wamid.1", "15550100", "quokka sighting")])).await;
     assert_eq!(bench.search("quokka").await["total"], 1);
     let plan = bench.read("/v1/dispose/plan").await.ok();
-    assert_eq!((plan["due"].as_array().unwrap().len(), &plan["stays"][0]["bucket"]), (0, &"all/2026-11-21".into()));
-    let early = bench.send(Role::Admin, Method::POST, "/v1/dispose/execute", r#"{"buckets":["all/2026-11-21"]}"#).await;
+    assert_eq!(
+        (plan["due"].as_array().unwrap().len(), &plan["stays"][0]["bucket"]),
+        (0, &"all/2026-11-21".into())
+    );
+    let early = bench
+        .send(Role::Admin, Method::POST, "/v1/dispose/execute", r#"{"buckets":["all/2026-11-21"]}"#)
+        .await;
     let message = early.refused(409, "conflict");
     assert!(message.contains("not due"), "{message}");
     let none = bench.send(Role::Admin, Method::POST, "/v1/dispose/execute", "").await.ok();

@@ -53,7 +53,10 @@ async fn the_schema_and_the_server_accept_the_same() {
             ("person", serde_json::json!({"phone": "15550100001", "age": 4})),
             ("person", serde_json::json!({"user_id": "DE.1"})),
             ("template", serde_json::json!({"name": "a", "language": "de", "components": []})),
-            ("template", serde_json::json!({"name": "a", "language": "de", "components": [{"type": "BODY", "x": 1}]})),
+            (
+                "template",
+                serde_json::json!({"name": "a", "language": "de", "components": [{"type": "BODY", "x": 1}]}),
+            ),
             ("language", Value::from("english please")),
             ("number", Value::from("12a")),
             ("channel", Value::from("pigeon")),
@@ -75,20 +78,24 @@ async fn the_schema_and_the_server_accept_the_same() {
 async fn mistakes_name_the_field_and_what_was_expected_and_found() {
     let bench = Bench::new().await;
     for (change, expected) in [
-        (("+15550100001", "tomorrow"), "field `person.phone`: expected a phone number in E.164 such as `+15550100001`, found `tomorrow`"),
+        (
+            ("+15550100001", "tomorrow"),
+            "field `person.phone`: expected a phone number in E.164 such as `+15550100001`, found `tomorrow`",
+        ),
         (("web-form", "pigeon"), "field `channel`: unknown variant `pigeon`, expected one of `web-form`"),
         (("\"number\"", "\"nummer\""), "field `nummer`: unknown field `nummer`, expected one of `kind`"),
-        (("consent.given", "whatsapp.message"), "field `kind`: unknown variant `whatsapp.message`, expected one of `consent.given`"),
-        (("}\"#", "}"), ""),
+        (
+            ("consent.given", "whatsapp.message"),
+            "field `kind`: unknown variant `whatsapp.message`, expected one of `consent.given`",
+        ),
     ] {
         let body = CONSENT.replace(change.0, change.1);
         let answer = bench.send(Role::Ingest, Method::POST, "/v1/events", body).await;
-        if !expected.is_empty() {
-            let message = answer.refused(400, "invalid");
-            assert!(message.starts_with(expected), "{message}");
-        }
+        let message = answer.refused(400, "invalid");
+        assert!(message.starts_with(expected), "{message}");
     }
-    let cut = bench.send(Role::Ingest, Method::POST, "/v1/events", &CONSENT[..40]).await.refused(400, "invalid");
+    let cut =
+        bench.send(Role::Ingest, Method::POST, "/v1/events", &CONSENT[..40]).await.refused(400, "invalid");
     assert!(cut.contains("EOF"), "{cut}");
     let large = vec![b' '; 1024 * 1024 + 1];
     let _ = bench.send(Role::Ingest, Method::POST, "/v1/events", large).await.refused(413, "too-large");

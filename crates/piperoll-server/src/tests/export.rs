@@ -11,7 +11,9 @@ async fn export_has_every_match_in_order_with_proofs_under_one_checkpoint() {
     // Dense stretches and scattered hits.
     for block in 0..4 {
         let texts: Vec<(String, &str)> = (0..60)
-            .map(|n| (format!("wamid.{block}.{n}"), if block % 2 == 0 || n == 30 { "wanted" } else { "other" }))
+            .map(|n| {
+                (format!("wamid.{block}.{n}"), if block % 2 == 0 || n == 30 { "wanted" } else { "other" })
+            })
             .collect();
         let messages: Vec<_> = texts.iter().map(|(id, text)| (&**id, "15550100", *text)).collect();
         let _ = bench.capture(webhook(&messages)).await;
@@ -28,7 +30,9 @@ async fn export_has_every_match_in_order_with_proofs_under_one_checkpoint() {
     assert_eq!((checkpoint.size, &header["exported_by"]), (size, &"the-officer".into()));
     let seqs: Vec<u64> = lines[1..123].iter().map(|line| line["seq"].as_u64().unwrap()).collect();
     assert!(seqs.is_sorted());
-    assert!(lines[1..123].iter().all(|line| line["message"]["texts"][0] == "wanted" && line["proof"].is_array()));
+    assert!(
+        lines[1..123].iter().all(|line| line["message"]["texts"][0] == "wanted" && line["proof"].is_array())
+    );
     assert_eq!((&lines[123]["events"], &lines[123]["without_payload"]), (&122.into(), &0.into()));
     let record = bench.newest("access.export").await;
     assert_eq!((&record["typed"], &record["hits"]), (&"wanted".into(), &122.into()));

@@ -19,7 +19,8 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_is_proven_from_tiles_and_checkpoint() {
     let bench = Bench::new().await;
-    let texts: Vec<(String, String)> = (0..300).map(|n| (format!("wamid.{n}"), format!("155501{n:05}"))).collect();
+    let texts: Vec<(String, String)> =
+        (0..300).map(|n| (format!("wamid.{n}"), format!("155501{n:05}"))).collect();
     let messages: Vec<_> = texts.iter().map(|(id, from)| (&**id, &**from, "hello")).collect();
     let _ = bench.capture(webhook(&messages)).await;
     let vkey = VerifierKey::parse(bench.read("/v1/ledger").await.ok()["vkey"].as_str().unwrap()).unwrap();
@@ -62,7 +63,18 @@ async fn what_the_tree_does_not_have_is_not_found() {
     let _ = bench.capture(webhook(&[("wamid.1", "15550100", "hello")])).await;
     assert_eq!(bench.get("/tile/0/000.p/1").await.status, StatusCode::OK);
     assert_eq!(bench.get("/tile/entries/000.p/2").await.status, StatusCode::OK);
-    for path in ["0/000", "0/000.p/3", "0/001.p/1", "1/000.p/1", "0/0", "0/000.p/0", "entries/000", "entries/../0/000.p/1", "x", "64/000"] {
+    for path in [
+        "0/000",
+        "0/000.p/3",
+        "0/001.p/1",
+        "1/000.p/1",
+        "0/0",
+        "0/000.p/0",
+        "entries/000",
+        "entries/../0/000.p/1",
+        "x",
+        "64/000",
+    ] {
         let _ = bench.get(&format!("/tile/{path}")).await.refused(404, "not-found");
     }
 }

@@ -13,5 +13,8 @@ fn description_is_the_committed_one() {
         std::fs::write(&path, &made).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(made == committed, "schemas/openapi.json is not what the routes say: run the test with {UPDATE}=1");
+    assert!(
+        made == committed,
+        "schemas/openapi.json is not what the routes say: run the test with {UPDATE}=1"
+    );
 }

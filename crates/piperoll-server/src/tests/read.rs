@@ -10,14 +10,23 @@ async fn message_is_found_shown_with_its_proof_and_the_search_is_on_the_record()
     let found = bench.search("przelew").await;
     assert_eq!((&found["total"], &found["complete_to"]), (&Value::from(1), &Value::from(3)));
     let hit = &found["hits"][0];
-    assert_eq!((&hit["seq"], &hit["kind"], &hit["class"]), (&1.into(), &"whatsapp.message".into(), &"all".into()));
-    assert_eq!((&hit["state"], &hit["message"]["texts"][0]), (&"available".into(), &"Przelew z konta".into()));
+    assert_eq!(
+        (&hit["seq"], &hit["kind"], &hit["class"]),
+        (&1.into(), &"whatsapp.message".into(), &"all".into())
+    );
+    assert_eq!(
+        (&hit["state"], &hit["message"]["texts"][0]),
+        (&"available".into(), &"Przelew z konta".into())
+    );
     assert_eq!(hit["proof"]["tree_size"], 3);
     let leaf = bench.archive.reader().event(Seq(1)).await.unwrap().leaf_hash();
     assert_eq!(hit["proof"]["event_hash"], crate::wire::hex(&leaf.0));
     let record = bench.newest("access.search").await;
     assert_eq!(found["recorded_as"], bench.size() - 1);
-    assert_eq!((&record["token"], &record["role"], &record["hits"]), (&"the-officer".into(), &"officer".into(), &1.into()));
+    assert_eq!(
+        (&record["token"], &record["role"], &record["hits"]),
+        (&"the-officer".into(), &"officer".into(), &1.into())
+    );
     assert_eq!((&record["typed"], &record["shown"][0]), (&"przelew".into(), &1.into()));
     assert_eq!(record["query"], found["query"]);
     let again = bench.search(found["query"].as_str().unwrap()).await;
@@ -59,7 +68,13 @@ async fn bad_queries_and_parameters_are_explained() {
         let message = answer.refused(400, "bad-query");
         assert!(message.starts_with("at character "), "{message}");
     }
-    for path in ["/v1/search?limit=0", "/v1/search?limit=501", "/v1/search?limit=x", "/v1/search?tz=Mars/Olympus", "/v1/events/x"] {
+    for path in [
+        "/v1/search?limit=0",
+        "/v1/search?limit=501",
+        "/v1/search?limit=x",
+        "/v1/search?tz=Mars/Olympus",
+        "/v1/events/x",
+    ] {
         let _ = bench.read(path).await.refused(400, "invalid");
     }
     let _ = bench.read("/v1/events/99").await.refused(404, "not-found");
@@ -74,7 +89,8 @@ async fn conversation_is_read_from_the_oldest_and_on_the_record() {
     }
     bench.archive.catch_up().await;
     let shown = bench.read("/v1/conversations/106540352242922:15550100").await.ok();
-    let seqs: Vec<_> = shown["events"].as_array().unwrap().iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<_> =
+        shown["events"].as_array().unwrap().iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [1, 3]);
     let record = bench.newest("access.view").await;
     assert_eq!((&record["action"], &record["hits"]), (&"conversation".into(), &2.into()));
@@ -85,7 +101,9 @@ async fn conversation_is_read_from_the_oldest_and_on_the_record() {
 async fn views_are_on_the_record_and_the_ledger_describes_itself() {
     let bench = Bench::new().await;
     let _ = bench.capture(webhook(&[("wamid.1", "15550100", "hello")])).await;
-    for (path, action) in [("", "view"), ("/raw", "raw"), ("/proof", "proof"), ("/proof?format=tlog-proof", "proof")] {
+    for (path, action) in
+        [("", "view"), ("/raw", "raw"), ("/proof", "proof"), ("/proof?format=tlog-proof", "proof")]
+    {
         let answer = bench.send(Role::Auditor, Method::GET, &format!("/v1/events/1{path}"), "").await;
         assert_eq!(answer.status, StatusCode::OK);
         let record = bench.newest("access.view").await;
@@ -95,8 +113,26 @@ async fn views_are_on_the_record_and_the_ledger_describes_itself() {
     let ledger = bench.read("/v1/ledger").await.ok();
     assert_eq!(ledger["ledger"], "07".repeat(16));
     assert_eq!((&ledger["origin"], &ledger["size"]), (&"piperoll.example/test".into(), &6.into()));
-    assert_eq!((&ledger["policies"][0]["id"], &ledger["policies"][0]["keep"]), (&"all".into(), &"1 days".into()));
+    assert_eq!(
+        (&ledger["policies"][0]["id"], &ledger["policies"][0]["keep"]),
+        (&"all".into(), &"1 day".into())
+    );
     assert_eq!(ledger["store"]["name"], "memory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auditor_verifies_the_ledger_on_the_record() {
+    let bench = Bench::new().await;
+    let _ = bench.capture(webhook(&[("wamid.1", "15550100", "one"), ("wamid.2", "15550101", "two")])).await;
+    for (path, action) in [("/v1/verify", "verify"), ("/v1/verify?quick=true", "verify-quick")] {
+        let report = bench.send(Role::Auditor, Method::POST, path, "").await.ok();
+        assert_eq!(
+            (&report["findings"], &report["unreadable"]),
+            (&serde_json::json!([]), &serde_json::json!([]))
+        );
+        let record = bench.newest("access.verify").await;
+        assert_eq!((&record["action"], &record["hits"]), (&action.into(), &0.into()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,6 +146,8 @@ async fn index_is_rebuilt_with_the_same_results() {
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     let after = bench.search("hello").await;
     assert_eq!((&before["total"], &after["total"]), (&20.into(), &20.into()));
-    let seqs = |found: &Value| found["hits"].as_array().unwrap().iter().map(|hit| hit["seq"].clone()).collect::<Vec<_>>();
+    let seqs = |found: &Value| {
+        found["hits"].as_array().unwrap().iter().map(|hit| hit["seq"].clone()).collect::<Vec<_>>()
+    };
     assert_eq!(seqs(&before), seqs(&after));
 }

@@ -13,7 +13,10 @@ async fn full_store_is_told_and_nothing_acknowledged_until_it_recovers_by_itself
     let _ = refused.refused(503, "unavailable");
     assert_eq!(refused.header("retry-after"), Some("1"));
     let ready = bench.get("/ready").await;
-    assert_eq!((ready.status, &ready.json()["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"unavailable".into()));
+    assert_eq!(
+        (ready.status, &ready.json()["status"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"unavailable".into())
+    );
     assert_eq!(bench.get("/health").await.status, StatusCode::OK);
     // A search that cannot be put on the record is not answered.
     let _ = bench.read("/v1/search?q=hello").await.refused(503, "unavailable");

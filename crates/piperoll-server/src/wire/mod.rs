@@ -7,12 +7,12 @@ mod event;
 mod ledger;
 mod token;
 
-pub use dispose::{DisposalPlanView, DisposalView};
-pub use event::{ConversationView, EventView, ProofView, SearchView};
+pub use dispose::{DisposalPlanView, DisposalView, DisposedView};
+pub use event::{ConversationView, EventView, PayloadState, ProofView, SearchView};
 pub use ledger::LedgerView;
 pub use token::TokenView;
 
-pub(crate) use dispose::{DisposeRequest, DisposedView};
+pub(crate) use dispose::DisposeRequest;
 pub(crate) use entry::{EntryKind, EventBody, PersonBody, ReceiptView};
 pub(crate) use error::{ErrorBody, ErrorDetail};
 pub(crate) use ledger::{HealthView, PolicyView, StoreView};
