@@ -32,7 +32,7 @@ pub(crate) fn play(
     random: &mut Random,
     out: &mut Vec<Webhook>,
 ) {
-    let bank = customer.language.bank();
+    let bank = customer.bank();
     let topic = random.pick(bank.topics(number.unit));
     let subject = Subject::new(customer, topic, random);
     let mut stage = Stage { number, customer, bank, subject, at, random, out };
@@ -49,7 +49,7 @@ impl Stage<'_> {
         let line = *self.random.pick(&topic.opening);
         let opening = self.line(&[line]);
         let came_from_ad = self.random.chance(12);
-        let referral = came_from_ad.then(|| referral(self.number.name, self.random));
+        let referral = came_from_ad.then(|| referral(self.number, self.customer, self.random));
         let mut last = self.say("text", &text(&opening), Extras { context: None, referral });
         if self.random.chance(12) {
             self.correct(line, &last);

@@ -99,7 +99,7 @@ pub(crate) fn status(
         "timestamp": at.to_string(),
         "recipient_id": customer.phone.as_ref(),
         "recipient_user_id": &customer.user_id,
-        "parent_recipient_user_id": &customer.parent_user_id,
+        "parent_recipient_user_id": customer.parent_user_id.as_ref(),
         "biz_opaque_callback_data": opaque,
         "pricing": priced.then_some(pricing),
         "errors": errors,

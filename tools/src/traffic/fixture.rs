@@ -13,6 +13,7 @@ use super::message::{
 };
 use super::odd::rarities;
 use super::people::{Customer, NUMBERS};
+use super::phrase::Phrases;
 use super::random::Random;
 use super::{BASE_TIME, people};
 
@@ -29,7 +30,7 @@ pub struct Fixture {
 #[must_use]
 pub fn fixtures() -> Vec<Fixture> {
     let mut random = Random::new(7);
-    let persons = people(60, &mut random);
+    let persons = people(60, Phrases::All, &mut random);
     let mut all = messages(&persons, &mut random);
     all.extend(batches(&persons, &mut random));
     all.extend(delivery_reports(&persons[1], &mut random));
@@ -82,7 +83,7 @@ fn messages(persons: &[Customer], random: &mut Random) -> Vec<Fixture> {
         all.push(fixture("messages", what, &received(number, customer, &id, at, content, Extras::default())));
     }
     let quoted = Extras { context: Some(reply_to(Some(number.display), &target)), referral: None };
-    let advertised = Extras { context: None, referral: Some(referral(number.name, random)) };
+    let advertised = Extras { context: None, referral: Some(referral(number, customer, random)) };
     let anonymous = &persons[41];
     for (what, person, extras) in [
         ("text-reply", customer, quoted),

@@ -49,7 +49,7 @@ pub(crate) fn chunk(
 }
 
 fn thread(number: &Number, customer: &Customer, count: usize, start: i64, random: &mut Random) -> Json {
-    let bank = customer.language.bank();
+    let bank = customer.bank();
     let mut at = start + random.between(0, DAY / 3);
     let mut messages = Vec::with_capacity(count);
     while messages.len() < count {

@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::json::{Json, list, map};
 use super::people::{Customer, Number};
+use super::phrase::Advertisement;
 use super::random::Random;
 
 /// Who wrote a message.
@@ -167,17 +168,26 @@ pub(crate) fn reply_to(from: Option<&str>, id: &str) -> Json {
     map! {"from": from, "id": id}
 }
 
-/// Makes the `referral` of somebody who came from an advertisement.
-pub(crate) fn referral(headline: &str, random: &mut Random) -> Json {
+/// Makes the `referral` of somebody who came from an advertisement of `number`. A number has two campaigns
+/// with each text of a language; whoever comes from the same one has the same referral but for the click's id.
+pub(crate) fn referral(number: &Number, customer: &Customer, random: &mut Random) -> Json {
+    let text: &Advertisement = random.pick(&customer.bank().advertisements);
+    let mut campaign = Random::new(random.below(2));
+    for byte in number.id.bytes().chain(text.headline.bytes()) {
+        campaign = Random::new(campaign.bits() ^ u64::from(byte));
+    }
+    let source = campaign.characters(b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789", 9);
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     map! {
-        "source_url": format!("https://fb.me/{}", random.characters(b"abcdefghijkmnpqrstuvwxyz23456789", 9)),
-        "source_id": format!("1202{}", random.digits(13)),
+        "source_url": format!("https://fb.me/{source}"),
+        "source_id": format!("1202{}", campaign.digits(14)),
         "source_type": "ad",
-        "headline": headline,
-        "body": "Write to us on WhatsApp",
+        "headline": text.headline,
+        "body": text.body,
         "media_type": "image",
-        "image_url": format!("https://scontent.xx.fbcdn.net/v/t45.1600-4/{}_n.jpg", random.digits(15)),
-        "ctwa_clid": random.characters(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", 86),
+        "image_url": format!("https://scontent.xx.fbcdn.net/v/t45.1600-4/{}_n.jpg", campaign.digits(15)),
+        "ctwa_clid": format!("Af{}", random.characters(alphabet, 132)),
+        "welcome_message": map! {"text": text.greeting},
     }
 }
 
@@ -187,7 +197,7 @@ pub(crate) fn inbound(customer: &Customer, id: &str, at: i64, content: &Content,
         "context": extras.context,
         "from": customer.phone.as_ref(),
         "from_user_id": &customer.user_id,
-        "from_parent_user_id": &customer.parent_user_id,
+        "from_parent_user_id": customer.parent_user_id.as_ref(),
         "id": id,
         "timestamp": at.to_string(),
     }
@@ -209,7 +219,7 @@ pub(crate) fn echo(
         "from": number.display,
         "to": customer.phone.as_ref(),
         "to_user_id": &customer.user_id,
-        "to_parent_user_id": &customer.parent_user_id,
+        "to_parent_user_id": customer.parent_user_id.as_ref(),
         "id": id,
         "timestamp": at.to_string(),
         "context": context,

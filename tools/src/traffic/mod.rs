@@ -25,11 +25,11 @@ use json::Json;
 use message::{Extras, Side, message_id, referral, reply_to, text};
 use people::{Customer, NUMBERS};
 use phrase::Subject;
-use random::Random;
 
 pub use fixture::{Fixture, fixtures};
 pub use people::DEMO_NUMBER;
-pub use phrase::Language;
+pub use phrase::{Language, Phrases};
+pub(crate) use random::Random;
 
 /// 2026-11-01T00:00:00Z, where the committed demo traffic starts (Unix seconds).
 pub const BASE_TIME: i64 = 1_793_491_200;
@@ -71,13 +71,22 @@ pub struct Profile {
     pub conversations: usize,
     /// How many messages the history of a number has when it is connected.
     pub history_messages: usize,
+    /// Which sentences people use.
+    pub phrases: Phrases,
 }
 
 impl Profile {
     /// Gives the profile of the committed demo traffic: 14 days from [`BASE_TIME`].
     #[must_use]
     pub fn demo() -> Self {
-        Self { start: BASE_TIME, days: 14, customers: 420, conversations: 600, history_messages: 1_700 }
+        Self {
+            start: BASE_TIME,
+            days: 14,
+            customers: 420,
+            conversations: 600,
+            history_messages: 1_700,
+            phrases: Phrases::All,
+        }
     }
 }
 
@@ -90,7 +99,7 @@ impl Traffic {
     #[expect(clippy::new_ret_no_self, reason = "traffic is its bodies; there is nothing else to hold")]
     pub fn new(seed: u64, profile: &Profile) -> impl Iterator<Item = Webhook> + use<> {
         let mut random = Random::new(seed);
-        let customers = people(profile.customers, &mut random);
+        let customers = people(profile.customers, profile.phrases, &mut random);
         let mut out = Vec::new();
         conversations(profile, &customers, &mut random, &mut out);
         connection(profile, &customers, &mut random, &mut out);
@@ -101,15 +110,21 @@ impl Traffic {
     }
 
     /// Gives `n` bodies of one text message each, one second apart from `start` (Unix seconds), on
-    /// average about 1,070 bytes long with about 96 bytes of text.
+    /// average about 1,030 bytes long with about 96 bytes of text.
+    ///
+    /// They are for measurements, and their sentences are those that no compression dictionary was trained
+    /// on ([`Phrases::HeldOut`]).
     pub fn message_bodies(seed: u64, start: i64, n: usize) -> impl Iterator<Item = Vec<u8>> + use<> {
-        let mut random = Random::new(seed);
-        let customers = people(2000, &mut random);
-        (start..).take(n).map(move |at| single_message(&customers, at, &mut random).to_bytes())
+        single_messages(Phrases::HeldOut, seed, start, n)
+    }
+
+    /// Gives bodies as [`Self::message_bodies`] does, to train a compression dictionary on.
+    pub fn training_bodies(seed: u64, start: i64, n: usize) -> impl Iterator<Item = Vec<u8>> + use<> {
+        single_messages(Phrases::Training, seed, start, n)
     }
 
     /// Gives `n` bodies of `messages_per_body` history messages each; the number was connected at
-    /// `connected_at` (Unix seconds).
+    /// `connected_at` (Unix seconds). For measurements, as [`Self::message_bodies`].
     pub fn history_bodies(
         seed: u64,
         connected_at: i64,
@@ -117,7 +132,7 @@ impl Traffic {
         n: usize,
     ) -> impl Iterator<Item = Vec<u8>> + use<> {
         let mut random = Random::new(seed);
-        let customers = people(2000, &mut random);
+        let customers = people(2000, Phrases::HeldOut, &mut random);
         (0..n).map(move |position| {
             let order = i64::try_from(position % 100).expect("100 fits into 64 bits");
             let chunk = Chunk { phase: order % 3, order: order / 3 + 1, progress: order };
@@ -130,7 +145,7 @@ impl Traffic {
     /// in four takes back what the person before had given.
     pub fn consents(seed: u64, start: i64, n: usize) -> impl Iterator<Item = Vec<u8>> + use<> {
         let mut random = Random::new(seed);
-        let mut customers = people(2000, &mut random);
+        let mut customers = people(2000, Phrases::HeldOut, &mut random);
         customers.retain(|customer| customer.phone.is_some());
         (0..n).zip((start..).step_by(60)).map(move |(position, at)| {
             let given = position % 4 != 3;
@@ -149,31 +164,42 @@ impl Traffic {
     }
 }
 
-fn people(count: usize, random: &mut Random) -> Vec<Customer> {
+fn people(count: usize, phrases: Phrases, random: &mut Random) -> Vec<Customer> {
     (0..count)
         .map(|order| {
-            let customer = Customer::new(order, random);
+            let customer = Customer::new(order, phrases, random);
             if order % 50 == 41 { customer.without_phone(random) } else { customer }
         })
         .collect()
 }
 
+fn single_messages(
+    phrases: Phrases,
+    seed: u64,
+    start: i64,
+    n: usize,
+) -> impl Iterator<Item = Vec<u8>> + use<> {
+    let mut random = Random::new(seed);
+    let customers = people(2000, phrases, &mut random);
+    (start..).take(n).map(move |at| single_message(&customers, at, &mut random).to_bytes())
+}
+
 fn single_message(customers: &[Customer], at: i64, random: &mut Random) -> Json {
     let number = random.pick(&NUMBERS[..4]);
     let customer = random.pick(customers);
-    let topic = random.pick(customer.language.bank().topics(number.unit));
+    let topic = random.pick(customer.bank().topics(number.unit));
     let subject = Subject::new(customer, topic, random);
     let lines = match random.below(100) {
         0..42 => &topic.opening,
         42..69 => &topic.follow_up,
-        _ => &customer.language.bank().thanks,
+        _ => &customer.bank().thanks,
     };
     let line = *random.pick(lines);
     let body = subject.fill(line, at, random);
     let id = message_id(Side::Customer, customer.address(), random);
     let extras = match random.below(100) {
-        0..30 => Extras { referral: Some(referral(number.name, random)), context: None },
-        30..80 => {
+        0..33 => Extras { referral: Some(referral(number, customer, random)), context: None },
+        33..66 => {
             let quoted = message_id(Side::Business, customer.address(), random);
             Extras { context: Some(reply_to(Some(number.display), &quoted)), referral: None }
         }
@@ -281,7 +307,7 @@ fn marketing(profile: &Profile, customers: &[Customer], random: &mut Random, out
         }
         if position % 20 == 7 {
             let id = message_id(Side::Customer, customer.address(), random);
-            let word = text(random.pick::<&str>(&customer.language.bank().stop));
+            let word = text(random.pick::<&str>(&customer.bank().stop));
             let body = received(number, customer, &id, later, &word, Extras::default());
             add("text-stop", later, Target::Webhook, body);
         }

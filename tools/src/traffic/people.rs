@@ -5,7 +5,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::json::{Json, map};
-use super::phrase::{Language, Unit};
+use super::phrase::{Bank, Language, Phrases, Unit};
 use super::random::Random;
 
 /// The short-lived demo number: a policy of the demo destroys its messages after a moment.
@@ -79,38 +79,48 @@ pub(crate) struct Customer {
     /// Absent for somebody who is known by user id and username only.
     pub(crate) phone: Option<String>,
     pub(crate) user_id: String,
-    pub(crate) parent_user_id: String,
+    /// Present where the firm's portfolio is linked with another one.
+    pub(crate) parent_user_id: Option<String>,
     pub(crate) username: Option<String>,
     country: &'static str,
-    identity: String,
+    /// Present where the firm asked for identity checks.
+    identity: Option<String>,
+    phrases: Phrases,
 }
 
 impl Customer {
-    /// Invents a person; `order` keeps telephone numbers apart.
-    pub(crate) fn new(order: usize, random: &mut Random) -> Self {
+    /// Invents a person who speaks `phrases`; `order` keeps telephone numbers apart.
+    pub(crate) fn new(order: usize, phrases: Phrases, random: &mut Random) -> Self {
         let language = Language::ALL[order % Language::ALL.len()];
-        let bank = language.bank();
+        let bank = language.bank(phrases);
         let (first, last) = (*random.pick(&bank.first), *random.pick(&bank.last));
         let (country, phone) = telephone(order);
         let alphabet = b"0123456789";
         let user_id = format!("{country}.{}{}", random.digits(1), random.characters(alphabet, 16));
         let parent_user_id = format!("{country}.ENT.{}", random.digits(17));
+        let identity = STANDARD.encode(&random.digest()[..20]);
         let username = (random.chance(35)).then(|| {
             let word =
                 random.pick(&["river", "north", "olive", "quiet", "amber", "cedar", "lumen", "harbor"]);
             format!("{word}.{}", random.digits(4))
         });
         Self {
-            name: bank.full_name(first, last),
+            name: display_name(bank, first, last, random),
             first,
             language,
             phone: Some(phone),
             user_id,
-            parent_user_id,
+            parent_user_id: (order % 33 == 3).then_some(parent_user_id),
             username,
             country,
-            identity: STANDARD.encode(&random.digest()[..20]),
+            identity: (order % 33 == 5).then_some(identity),
+            phrases,
         }
+    }
+
+    /// Gives the phrases that the person uses and is answered with.
+    pub(crate) fn bank(&self) -> &'static Bank {
+        self.language.bank(self.phrases)
     }
 
     /// Turns the person into one whose telephone number Meta withholds.
@@ -135,9 +145,23 @@ impl Customer {
             },
             "wa_id": self.phone.as_ref(),
             "user_id": &self.user_id,
-            "parent_user_id": &self.parent_user_id,
-            "identity_key_hash": &self.identity,
+            "parent_user_id": self.parent_user_id.as_ref(),
+            "identity_key_hash": self.identity.as_ref(),
         }
+    }
+}
+
+/// Writes a name as people set it in their profile: often with a second family name, a trade or an emoji.
+fn display_name(bank: &Bank, first: &str, last: &str, random: &mut Random) -> String {
+    let name = bank.full_name(first, last);
+    let other = *random.pick(&bank.last);
+    match random.below(20) {
+        0..8 => name,
+        8..14 => format!("{name} {other}"),
+        14..17 => format!("{name} {}", random.pick(&["🌿", "✨", "🇺🇸", "☕️", "⚽️"])),
+        17 => format!("{name} | {other} & Co."),
+        18 => format!("{name} - {} {other}", random.pick(&["Studio", "Design", "Consulting", "Transport"])),
+        _ => format!("{name} ({})", random.pick(&["home", "work", "mobile", "new number"])),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A bank is a text file: `@name value|value` settings, `[unit topic]` headers, and lines marked `?` (the
 //! customer opens), `=` (the business answers), `+` (the customer goes on), `.` (the business closes);
-//! under `[any common]`: `t` thanks, `b` the last word of the business, `c` captions.
+//! under `[any common]`: `t` thanks, `b` the last word of the business, `c` captions, `a` an advertisement as
+//! `headline|body|greeting`.
 //! Slots: `{name} {last} {ref} {amount} {date} {past} {time} {product}`.
 
 use std::sync::OnceLock;
@@ -58,10 +59,31 @@ impl Language {
         ["en", "es", "pt", "pl", "id", "hi", "ar", "zh", "ja", "th"][self as usize]
     }
 
-    pub(crate) fn bank(self) -> &'static Bank {
-        static BANKS: OnceLock<Vec<Bank>> = OnceLock::new();
-        &BANKS.get_or_init(|| SOURCES.iter().map(|source| Bank::parse(source)).collect())[self as usize]
+    pub(crate) fn bank(self, phrases: Phrases) -> &'static Bank {
+        static BANKS: OnceLock<Vec<[Bank; 3]>> = OnceLock::new();
+        let banks = BANKS.get_or_init(|| {
+            let parse = |source: &&'static str| {
+                let all = Bank::parse(source);
+                let [training, held_out] = [Phrases::Training, Phrases::HeldOut].map(|half| all.half(half));
+                [all, training, held_out]
+            };
+            SOURCES.iter().map(parse).collect()
+        });
+        &banks[self as usize][phrases as usize]
     }
+}
+
+/// Which sentences are spoken. Every second one of each sort is kept for measurements, so that no figure
+/// comes from sentences that the compression dictionary has seen. Names, products, dates and sums in their
+/// slots are shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phrases {
+    /// All.
+    All,
+    /// The half that compression dictionaries are trained on.
+    Training,
+    /// The other half.
+    HeldOut,
 }
 
 const SOURCES: [&str; 10] = [
@@ -86,7 +108,7 @@ pub(crate) enum Unit {
 }
 
 /// One subject of conversation, with the lines of both sides.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Topic {
     pub(crate) name: &'static str,
     pub(crate) opening: Vec<&'static str>,
@@ -95,8 +117,16 @@ pub(crate) struct Topic {
     pub(crate) closing: Vec<&'static str>,
 }
 
-/// All phrases of one language.
-#[derive(Debug, Default)]
+/// An advertisement that opens a conversation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Advertisement {
+    pub(crate) headline: &'static str,
+    pub(crate) body: &'static str,
+    pub(crate) greeting: &'static str,
+}
+
+/// The phrases of one language.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Bank {
     months: Vec<&'static str>,
     date: &'static str,
@@ -110,7 +140,16 @@ pub(crate) struct Bank {
     pub(crate) thanks: Vec<&'static str>,
     pub(crate) goodbye: Vec<&'static str>,
     pub(crate) captions: Vec<&'static str>,
+    pub(crate) advertisements: Vec<Advertisement>,
 }
+
+/// The sorts of lines of a topic.
+const SORTS: [fn(&mut Topic) -> &mut Vec<&'static str>; 4] = [
+    |topic| &mut topic.opening,
+    |topic| &mut topic.answer,
+    |topic| &mut topic.follow_up,
+    |topic| &mut topic.closing,
+];
 
 impl Bank {
     fn parse(source: &'static str) -> Self {
@@ -161,8 +200,39 @@ impl Bank {
             ("t", None) => self.thanks.push(text),
             ("b", None) => self.goodbye.push(text),
             ("c", None) => self.captions.push(text),
+            ("a", None) => {
+                let mut parts = text.split('|');
+                let mut part = || parts.next().expect("an advertisement has headline, body and greeting");
+                self.advertisements.push(Advertisement { headline: part(), body: part(), greeting: part() });
+            }
             _ => unreachable!("the phrase banks have no line like `{mark} {text}`"),
         }
+    }
+
+    /// Keeps one half of the sentences of each sort. A topic without a sentence of a sort borrows those of
+    /// the other topics of its part of the firm.
+    fn half(&self, phrases: Phrases) -> Self {
+        let mut bank = self.clone();
+        for topics in &mut bank.topics {
+            for (sort, lines) in SORTS.iter().enumerate() {
+                // Sorts alternate, so that no topic falls into one half as a whole.
+                let mut position = sort / 2 + usize::from(phrases == Phrases::HeldOut);
+                for topic in topics.iter_mut() {
+                    keep_half(lines(topic), &mut position);
+                }
+                let all: Vec<&str> = topics.iter_mut().flat_map(|topic| lines(topic).clone()).collect();
+                for topic in topics.iter_mut().filter_map(|topic| Some(lines(topic)).filter(|l| l.is_empty()))
+                {
+                    topic.clone_from(&all);
+                }
+            }
+        }
+        let first = usize::from(phrases == Phrases::HeldOut);
+        for common in [&mut bank.thanks, &mut bank.goodbye, &mut bank.captions] {
+            keep_half(common, &mut first.clone());
+        }
+        keep_half(&mut bank.advertisements, &mut first.clone());
+        bank
     }
 
     /// Gives the topics of a part of the firm.
@@ -174,6 +244,14 @@ impl Bank {
     pub(crate) fn full_name(&self, first: &str, last: &str) -> String {
         self.name.replace("{first}", first).replace("{last}", last)
     }
+}
+
+/// Keeps the entries at even positions, counted on from `position`.
+fn keep_half<T>(list: &mut Vec<T>, position: &mut usize) {
+    list.retain(|_| {
+        *position += 1;
+        *position % 2 == 1
+    });
 }
 
 /// What a conversation keeps saying the same way: its reference, sum, product and doctor.
@@ -189,7 +267,7 @@ pub(crate) struct Subject {
 
 impl Subject {
     pub(crate) fn new(customer: &Customer, topic: &Topic, random: &mut Random) -> Self {
-        let bank = customer.language.bank();
+        let bank = customer.bank();
         Self {
             bank,
             name: customer.name.clone(),
@@ -288,7 +366,34 @@ fn grouped(number: i64, separator: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Language, SOURCES, Unit, grouped};
+    use std::collections::BTreeSet;
+
+    use super::{Bank, Language, Phrases, SORTS, SOURCES, Unit, grouped};
+
+    fn sentences(bank: &Bank) -> BTreeSet<&'static str> {
+        let mut bank = bank.clone();
+        let mut all: BTreeSet<&str> =
+            [&bank.thanks[..], &bank.goodbye, &bank.captions].concat().into_iter().collect();
+        all.extend(bank.advertisements.iter().flat_map(|text| [text.headline, text.body, text.greeting]));
+        for topic in bank.topics.iter_mut().flatten() {
+            for lines in SORTS {
+                assert!(!lines(topic).is_empty(), "{}", topic.name);
+                all.extend(lines(topic).iter());
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_halves_share_no_sentence_and_make_the_whole() {
+        for language in Language::ALL {
+            let [all, training, held_out] = [Phrases::All, Phrases::Training, Phrases::HeldOut]
+                .map(|phrases| sentences(language.bank(phrases)));
+            assert!(training.is_disjoint(&held_out), "{}", language.code());
+            assert_eq!(&training | &held_out, all, "{}", language.code());
+            assert!(training.len() * 3 > all.len() && held_out.len() * 3 > all.len(), "{}", language.code());
+        }
+    }
 
     #[test]
     fn every_language_has_enough_sentences() {
@@ -297,7 +402,7 @@ mod tests {
             let expected = if language.code().is_ascii() && (language as usize) < 5 { 40 } else { 20 };
             assert!(lines >= expected, "{}: {lines}", language.code());
             for unit in [Unit::Bank, Unit::Clinic, Unit::Shop] {
-                for topic in language.bank().topics(unit) {
+                for topic in language.bank(Phrases::All).topics(unit) {
                     let parts = [&topic.opening, &topic.answer, &topic.follow_up, &topic.closing];
                     assert!(parts.iter().all(|part| !part.is_empty()), "{} {}", language.code(), topic.name);
                 }

@@ -131,6 +131,66 @@ fn message_bodies_have_the_size_of_real_ones() {
 }
 
 #[test]
+fn message_bodies_have_what_real_ones_have() {
+    let bodies: Vec<Vec<u8>> = Traffic::message_bodies(9, BASE_TIME, 4000).collect();
+    let mut campaigns: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for body in &bodies {
+        let json = check_body(body);
+        let value = &json["entry"][0]["changes"][0]["value"];
+        let (contact, message) = (&value["contacts"][0], &value["messages"][0]);
+        for (what, found) in [
+            ("referral", &message["referral"]),
+            ("context", &message["context"]),
+            ("username", &contact["profile"]["username"]),
+            ("parent_user_id", &contact["parent_user_id"]),
+            ("identity_key_hash", &contact["identity_key_hash"]),
+        ] {
+            *counts.entry(what).or_default() += usize::from(!found.is_null());
+        }
+        if let Some(referral) = message["referral"].as_object() {
+            let mut referral = referral.clone();
+            let click = referral.remove("ctwa_clid").expect("a click has an id").to_string();
+            let source = referral["source_id"].to_string();
+            assert!(campaigns.entry(source).or_default().insert(click), "a click happens once");
+        }
+    }
+    for (what, percent) in [
+        ("referral", 30..37),
+        ("context", 30..37),
+        ("username", 20..50),
+        ("parent_user_id", 1..6),
+        ("identity_key_hash", 1..6),
+    ] {
+        let found = counts[what] * 100 / bodies.len();
+        assert!(percent.contains(&found), "{what}: {found} %, expected {percent:?}");
+    }
+    assert!(
+        campaigns.len() < 100 && campaigns.values().all(|clicks| clicks.len() > 1),
+        "{}",
+        campaigns.len()
+    );
+}
+
+/// What is measured was not trained on, whatever the seed.
+#[test]
+fn measured_and_trained_sentences_differ() {
+    let texts = |bodies: &mut dyn Iterator<Item = Vec<u8>>| -> BTreeSet<String> {
+        let text = |body: Vec<u8>| {
+            let message = &check_body(&body)["entry"][0]["changes"][0]["value"]["messages"][0];
+            let text = message["text"]["body"].as_str().expect("the message has text");
+            // Without its slots, which are shared.
+            text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+        };
+        bodies.map(text).collect()
+    };
+    let measured = texts(&mut Traffic::message_bodies(1, BASE_TIME, 2000));
+    let trained = texts(&mut Traffic::training_bodies(1, BASE_TIME, 2000));
+    let both: Vec<&String> = measured.intersection(&trained).collect();
+    assert!(both.is_empty(), "{both:?}");
+}
+
+#[test]
 fn history_bodies_hold_exactly_the_wanted_messages() {
     for body in Traffic::history_bodies(3, BASE_TIME, 1000, 3) {
         let json = check_body(&body);
