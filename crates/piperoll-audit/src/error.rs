@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use piperoll_verify::ReadError;
 use piperoll_verify::verify::VerifyError;
+use serde::Serialize;
 
 /// How the program ended. The numbers are documented in the help and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +106,23 @@ pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() }
 }
 
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: ErrorDetail<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorDetail<'a> {
+    code: &'static str,
+    message: &'a str,
+    hint: Option<&'a str>,
+}
+
 fn write_error(exit: Exit, message: &str, hint: Option<&str>, json: bool) {
     let mut stderr = std::io::stderr().lock();
     let written = if json {
-        let error = serde_json::json!({ "error": { "code": exit.name(), "message": message, "hint": hint } });
-        writeln!(stderr, "{error}")
+        let error = ErrorBody { error: ErrorDetail { code: exit.name(), message, hint } };
+        writeln!(stderr, "{}", serde_json::to_string(&error).expect("texts are always JSON"))
     } else {
         let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
         writeln!(stderr, "error: {message}{hint}")

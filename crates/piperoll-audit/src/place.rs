@@ -35,7 +35,8 @@ pub(crate) fn find(named: &Path, wanted: Option<LedgerId>) -> anyhow::Result<Pla
         (Some(ledger), _) if found.contains(&ledger) => Ok(Place { store, ledger }),
         (None, [ledger]) => Ok(Place { store, ledger: *ledger }),
         (Some(ledger), _) => {
-            let message = format!("expected ledger `{ledger}` in `{}`, found {}", store.display(), list(&found));
+            let message =
+                format!("expected ledger `{ledger}` in `{}`, found {}", store.display(), list(&found));
             Err(Failure::new(Exit::NotFound, message).into())
         }
         (None, []) => {

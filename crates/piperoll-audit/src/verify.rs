@@ -13,7 +13,7 @@ use piperoll_verify::remember::{Remembered, Update, update};
 use piperoll_verify::report::{FindingCode, Report};
 use piperoll_verify::verify::{Progress, VerifyOptions, verify_ledger};
 use piperoll_verify::{KeySource, StoreKeys};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::args::VerifyArgs;
 use crate::error::{Exit, Failure};
@@ -22,8 +22,17 @@ use crate::place;
 /// Codes that say that the trusted key is not the one that signed.
 const KEY_CODES: [FindingCode; 2] = [FindingCode::KeyUnknown, FindingCode::OriginMismatch];
 
+/// A report as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    verdict: String,
+    exit: u8,
+    report: &'a Report,
+}
+
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let report = runtime.block_on(async {
         tokio::select! {
             report = verify(args) => report,
@@ -42,7 +51,8 @@ async fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
     let store = Arc::new(store.with_context(|| format!("store `{}` cannot be read", place.store.display()))?);
     let compared = match (&args.since, &args.remember) {
         (Some(path), _) => {
-            let missing = || Failure::new(Exit::Usage, format!("checkpoint file `{}` is missing", path.display()));
+            let missing =
+                || Failure::new(Exit::Usage, format!("checkpoint file `{}` is missing", path.display()));
             Some(read_remembered(path)?.ok_or_else(missing)?)
         }
         (None, Some(path)) => read_remembered(path)?,
@@ -52,7 +62,7 @@ async fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
         Some(path) => Some(Arc::new(StoreKeys::new(store.clone(), place.ledger, read_kek(path)?))),
         None => None,
     };
-    let bar = progress_bar();
+    let bar = if args.json { ProgressBar::hidden() } else { progress_bar() };
     let show = |progress: &Progress| {
         bar.set_length(progress.segments_total);
         bar.set_position(progress.segments);
@@ -63,8 +73,7 @@ async fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
         since: compared.as_ref().map(|since| since.as_str().to_owned()),
         keys,
         now: Timestamp(SystemClock.now_micros()),
-        // A bar on stdout's companion would break the one JSON object that scripts read.
-        progress: (!args.json).then_some(&show),
+        progress: Some(&show),
     };
     let verified = verify_ledger(store, place.ledger, options).await;
     bar.finish_and_clear();
@@ -92,7 +101,7 @@ fn exit_of(report: &Report) -> Exit {
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     let text = if json {
-        json!({ "verdict": report.verdict(), "exit": exit_of(report) as u8, "report": report }).to_string()
+        serde_json::to_string(&Shown { verdict: report.verdict(), exit: exit_of(report) as u8, report })?
     } else {
         report.to_string()
     };
@@ -101,8 +110,10 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
 
 /// The bar shows itself on a terminal only.
 fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {human_pos}/{human_len} segments {eta}");
-    let bar = ProgressBar::new(0).with_style(style.expect("the template is well formed").progress_chars("=> "));
+    let style =
+        ProgressStyle::with_template("{prefix:>12} [{bar:30}] {human_pos}/{human_len} segments {eta}");
+    let bar =
+        ProgressBar::new(0).with_style(style.expect("the template is well formed").progress_chars("=> "));
     bar.set_prefix("Verifying");
     bar
 }
@@ -132,11 +143,14 @@ fn remember(path: &Path, note: &str) -> anyhow::Result<()> {
 fn read_kek(path: &Path) -> anyhow::Result<Kek> {
     let text = fs::read_to_string(path).with_context(|| format!("read key file `{}`", path.display()))?;
     let malformed = || {
-        let message = format!("key file `{}`: expected a header line and 64 hexadecimal digits", path.display());
+        let message =
+            format!("key file `{}`: expected a header line and 64 hexadecimal digits", path.display());
         Failure::new(Exit::KeyUnknown, message)
     };
     let digits = text.lines().nth(1).map(str::trim).filter(|digits| digits.len() == 64);
-    let digits = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit())).ok_or_else(malformed)?;
+    let digits = digits
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        .ok_or_else(malformed)?;
     let mut bytes = [0; 32];
     for (index, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&digits[index * 2..index * 2 + 2], 16).map_err(|_| malformed())?;

@@ -273,7 +273,7 @@ pub(crate) enum KeyCommand {
 
 #[derive(Args, Debug)]
 pub(crate) struct KeyFileArgs {
-    /// Backup file; the passphrase is asked for, or taken from PIPEROLL_PASSPHRASE
+    /// Backup file; the passphrase is asked for, or taken from `PIPEROLL_PASSPHRASE`
     pub(crate) file: PathBuf,
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,7 +30,10 @@ impl WriterLock {
         let file = opened.with_context(|| format!("open `{}`", path.display()))?;
         for _ in 0..ATTEMPTS_MAX {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => {
+                    // A server that was killed left its note; with the lock held again it would be believed.
+                    return remove_if_present(&directory.serve_json()).map(|()| Self { _file: file });
+                }
                 Err(TryLockError::WouldBlock) if !directory.serve_json().exists() => {
                     tokio::time::sleep(ATTEMPT_PAUSE).await;
                 }
@@ -48,6 +52,15 @@ impl WriterLock {
     pub(crate) fn is_held(directory: &ArchiveDirectory) -> bool {
         let Ok(file) = OpenOptions::new().write(true).open(directory.writer_lock()) else { return false };
         matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+    }
+}
+
+fn remove_if_present(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove `{}`", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 

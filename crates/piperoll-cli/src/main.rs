@@ -2,6 +2,8 @@
 //!
 //! It composes the other crates, talks to the terminal and decides nothing about events, search or retention.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests and schemars' derive may unwrap"))]
+
 mod args;
 mod backup;
 mod client;

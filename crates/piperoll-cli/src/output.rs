@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::Global;
 
@@ -77,8 +78,8 @@ impl Output {
     }
 
     pub(crate) fn json_error(&self, code: &str, message: &str, hint: Option<&str>) {
-        let error = serde_json::json!({ "error": { "code": code, "message": message, "hint": hint } });
-        to_stderr(&error);
+        let error = object([("code", code.into()), ("message", message.into()), ("hint", hint.into())]);
+        to_stderr(&object([("error", error)]));
     }
 
     /// Shows a moment in the zone asked for, with UTC beside it unless that is the zone.
@@ -140,6 +141,11 @@ impl Output {
             ProgressDrawTarget::stderr()
         }
     }
+}
+
+/// Makes a JSON object.
+pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// Lays out a table without a frame for the width of the terminal.

@@ -96,7 +96,8 @@ impl Opened {
             match check.outcome {
                 ProbeOutcome::Failed => tracing::error!(check = check.name, "store probe: {}", check.detail),
                 _ => {
-                    tracing::debug!(check = check.name, outcome = %check.outcome, "store probe: {}", check.detail)
+                    let (name, outcome) = (check.name, check.outcome);
+                    tracing::debug!(check = name, %outcome, "store probe: {}", check.detail);
                 }
             }
         }

@@ -5,12 +5,11 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use console::Term;
 use piperoll_server::{DisposalPlanView, DisposalView};
-use serde_json::json;
 
 use crate::args::{DisposeCommand, Global};
 use crate::client::Client;
 use crate::error::{Exit, Failure};
-use crate::output::{BOLD, DIM, Output, YELLOW};
+use crate::output::{BOLD, DIM, Output, YELLOW, object};
 use crate::text::{bytes, counted};
 
 pub(crate) async fn run(global: &Global, command: &DisposeCommand, output: &Output) -> anyhow::Result<Exit> {
@@ -56,7 +55,7 @@ pub(crate) async fn plan(client: &Client) -> anyhow::Result<DisposalPlanView> {
 
 /// Disposes of the named buckets.
 pub(crate) async fn execute(client: &Client, buckets: &[&str]) -> anyhow::Result<DisposalView> {
-    client.post("/v1/dispose/execute", &json!({ "buckets": buckets })).await
+    client.post("/v1/dispose/execute", &object([("buckets", buckets.to_vec().into())])).await
 }
 
 /// Prints a plan.

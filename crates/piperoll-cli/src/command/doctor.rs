@@ -1,5 +1,6 @@
 //! `piperoll doctor`: looks at everything around an archive and says what to do.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +14,6 @@ use piperoll_store::{
 };
 use piperoll_verify::LedgerReader;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::args::Global;
 use crate::command::key::BackupMarker;
@@ -89,7 +89,7 @@ pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<Exit
 
 fn show(lines: &[Line], output: &Output) -> anyhow::Result<()> {
     if output.is_json() {
-        return output.json_line(&json!({ "checks": lines }));
+        return output.json_line(&BTreeMap::from([("checks", lines)]));
     }
     for Line { state, what, found, todo } in lines {
         match state {

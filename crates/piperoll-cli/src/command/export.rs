@@ -6,12 +6,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use axum::body::Body;
-use serde_json::json;
 
 use crate::args::{ExportArgs, Global};
 use crate::client::{Client, next_piece, query};
 use crate::error::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, object};
 use crate::text::{bytes, counted};
 
 /// The first line says what the export is, the last one that it is complete.
@@ -28,7 +27,12 @@ pub(crate) async fn run(global: &Global, args: &ExportArgs, output: &Output) -> 
     let (lines, size) = written?;
     let events = lines.saturating_sub(LINES_AROUND);
     if output.is_json() {
-        output.json_line(&json!({ "file": args.out, "events": events, "bytes": size }))?;
+        let file = args.out.display().to_string();
+        output.json_line(&object([
+            ("file", file.into()),
+            ("events", events.into()),
+            ("bytes", size.into()),
+        ]))?;
     } else {
         let events = counted(events, "event", "events");
         output.line(format_args!(

@@ -1,12 +1,10 @@
 //! `piperoll index rebuild`: the index is derived; this builds it again from the store.
 
-use serde_json::json;
-
 use crate::args::{Global, IndexCommand};
 use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, Failure};
 use crate::lock::Running;
-use crate::output::Output;
+use crate::output::{Output, object};
 use crate::serve::Opened;
 use crate::text::counted;
 
@@ -37,7 +35,7 @@ pub(crate) async fn run(global: &Global, command: &IndexCommand, output: &Output
     bar.finish_and_clear();
     opened.close().await;
     if output.is_json() {
-        output.json_line(&json!({ "events": size }))?;
+        output.json_line(&object([("events", size.into())]))?;
     } else {
         output.line(format_args!("Built the index anew from {}.", counted(size, "event", "events")))?;
     }

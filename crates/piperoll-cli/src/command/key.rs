@@ -10,7 +10,6 @@ use piperoll_format::Timestamp;
 use piperoll_store::{Clock as _, SystemClock};
 use piperoll_verify::LedgerReader;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -18,7 +17,7 @@ use crate::args::{Global, KeyCommand};
 use crate::backup::{self, Cost};
 use crate::directory::{ArchiveDirectory, create_secret_file, replace_secret_file};
 use crate::error::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, object};
 use crate::secret::{LedgerSecrets, hex, read_kek};
 
 /// The variable that stands for typing the passphrase.
@@ -62,7 +61,11 @@ fn back_up(directory: &ArchiveDirectory, file: &Path, output: &Output) -> anyhow
     let marker = BackupMarker { made_at, kek: secrets.kek.id().to_string() };
     replace_secret_file(&directory.backup_marker(), &serde_json::to_vec(&marker)?)?;
     if output.is_json() {
-        output.json_line(&json!({ "file": file, "kek": marker.kek, "made_at": marker.made_at }))?;
+        output.json_line(&object([
+            ("file", file.display().to_string().into()),
+            ("kek", marker.kek.into()),
+            ("made_at", marker.made_at.into()),
+        ]))?;
     } else {
         output.line(format_args!("Wrote the keys to {}", file.display()))?;
         output.note("Keep the file and its passphrase apart from each other and away from this machine.");
@@ -76,7 +79,7 @@ fn restore(directory: &ArchiveDirectory, file: &Path, output: &Output) -> anyhow
     let restored = backup::restore(directory, &files)?;
     let kek = read_kek(&directory.kek())?.id().to_string();
     if output.is_json() {
-        output.json_line(&json!({ "restored": restored, "kek": kek }))?;
+        output.json_line(&object([("restored", restored.into()), ("kek", kek.into())]))?;
     } else if restored == 0 {
         output.line("All keys are in place already.")?;
     } else {
@@ -95,7 +98,13 @@ async fn show(directory: &ArchiveDirectory, output: &Output) -> anyhow::Result<E
     let kek = secrets.kek.id().to_string();
     if output.is_json() {
         let origin = &reader.genesis().origin;
-        output.json_line(&json!({ "ledger": ledger.to_string(), "origin": origin, "vkey": vkey, "kek": kek, "next_key_digest": next }))?;
+        output.json_line(&object([
+            ("ledger", ledger.to_string().into()),
+            ("origin", origin.as_str().into()),
+            ("vkey", vkey.into()),
+            ("kek", kek.into()),
+            ("next_key_digest", next.into()),
+        ]))?;
         return Ok(Exit::Success);
     }
     output.line(format_args!("ledger           {ledger}"))?;

@@ -2,14 +2,13 @@
 
 use std::io;
 
-use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Global, LogForm, ServeArgs};
 use crate::config::{Environment, Flags, Settings};
 use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, one_line};
-use crate::output::{BOLD, Output};
+use crate::output::{BOLD, Output, object};
 use crate::serve::{Serving, interrupted};
 
 pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> anyhow::Result<Exit> {
@@ -28,7 +27,8 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> a
     }
     let serving = Serving::start(&directory, &settings).await?;
     if output.is_json() {
-        output.json_line(&json!({ "listening": serving.url(), "pid": std::process::id() }))?;
+        output
+            .json_line(&object([("listening", serving.url().into()), ("pid", std::process::id().into())]))?;
     } else {
         output.note(format_args!("{BOLD}listening on {}{BOLD:#}", serving.url()));
     }

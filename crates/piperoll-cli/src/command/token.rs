@@ -3,12 +3,11 @@
 use chrono::{DateTime, Utc};
 use piperoll_server::{Role, TokenView};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::args::{Global, RoleArg, TokenCommand, TokenCreateArgs};
 use crate::client::{Client, encode};
 use crate::error::Exit;
-use crate::output::Output;
+use crate::output::{Output, object};
 
 #[derive(Serialize, Deserialize)]
 struct Created {
@@ -35,7 +34,7 @@ pub(crate) async fn run(global: &Global, command: &TokenCommand, output: &Output
 }
 
 async fn create(client: &Client, args: &TokenCreateArgs, output: &Output) -> anyhow::Result<()> {
-    let body = json!({ "name": args.name, "role": role(args.role) });
+    let body = object([("name", args.name.as_str().into()), ("role", role(args.role).as_str().into())]);
     let created: Created = client.post("/v1/tokens", &body).await?;
     if output.is_json() {
         return output.json_line(&created);
@@ -65,7 +64,7 @@ async fn list(client: &Client, output: &Output) -> anyhow::Result<()> {
 async fn revoke(client: &Client, name: &str, output: &Output) -> anyhow::Result<()> {
     client.delete(&format!("/v1/tokens/{}", encode(name))).await?;
     if output.is_json() {
-        return output.json_line(&json!({ "revoked": name }));
+        return output.json_line(&object([("revoked", name.into())]));
     }
     output.line(format_args!("Token `{name}` is revoked."))
 }

@@ -13,7 +13,7 @@ use piperoll_verify::remember::{Remembered, Update, update};
 use piperoll_verify::report::{FindingCode, Report};
 use piperoll_verify::verify::{Progress, VerifyError, VerifyOptions, verify_ledger};
 use piperoll_verify::{KeySource, StoreKeys, find_ledgers};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::args::{Global, VerifyArgs};
 use crate::directory::ArchiveDirectory;
@@ -23,6 +23,14 @@ use crate::secret::{read_kek, read_signing_key};
 
 /// Codes that say that the trusted key is not the one that signed.
 const KEY_CODES: [FindingCode; 2] = [FindingCode::KeyUnknown, FindingCode::OriginMismatch];
+
+/// A report as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    verdict: String,
+    exit: u8,
+    report: &'a Report,
+}
 
 pub(crate) async fn run(global: &Global, args: &VerifyArgs, output: &Output) -> anyhow::Result<Exit> {
     if global.server.is_some() {
@@ -90,9 +98,7 @@ pub(crate) async fn verify(
 /// Prints a report, the verdict in colour.
 pub(crate) fn print(report: &Report, output: &Output) -> anyhow::Result<()> {
     if output.is_json() {
-        return output.json_line(
-            &json!({ "verdict": report.verdict(), "exit": exit_of(report) as u8, "report": report }),
-        );
+        return output.json_line(&Shown { verdict: report.verdict(), exit: exit_of(report) as u8, report });
     }
     let text = report.to_string();
     let verdict = report.verdict();

@@ -1,10 +1,11 @@
 //! Showing settings without their secrets.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::file::Secret;
 use super::{KEYS, Settings};
+use crate::output::object;
 use crate::secret::hex;
 
 /// Returns the settings as TOML, each line with where it came from.
@@ -29,8 +30,12 @@ pub(crate) fn show_toml(settings: &Settings) -> String {
 /// Returns the settings as JSON: for each key its value, origin and variable.
 pub(crate) fn show_json(settings: &Settings) -> Value {
     let keys = KEYS.iter().zip(&settings.origins).map(|(key, origin)| {
-        let shown =
-            json!({ "value": value(settings, key.path), "from": origin.name(), "variable": key.variable });
+        let members = [
+            ("value", value(settings, key.path)),
+            ("from", origin.name().into()),
+            ("variable", key.variable.into()),
+        ];
+        let shown = object(members);
         (key.path.to_owned(), shown)
     });
     Value::Object(keys.collect())
@@ -39,20 +44,20 @@ pub(crate) fn show_json(settings: &Settings) -> Value {
 fn value(settings: &Settings, path: &str) -> Value {
     let (whatsapp, limits) = (&settings.whatsapp, &settings.limits);
     match path {
-        "listen" => json!(settings.listen.to_string()),
-        "time_zone" => json!(settings.time_zone.name()),
+        "listen" => settings.listen.to_string().into(),
+        "time_zone" => settings.time_zone.name().into(),
         "whatsapp.app_secrets" if whatsapp.app_secrets.is_empty() => Value::Null,
         "whatsapp.app_secrets" => whatsapp.app_secrets.iter().map(masked_with_id).collect(),
-        "whatsapp.verify_token" => json!(whatsapp.verify_token.as_ref().map(|_| "********")),
-        "limits.waiting_events_max" => json!(limits.waiting_events_max),
-        "limits.waiting_bytes_max" => json!(limits.waiting_bytes_max),
-        "limits.commit_events_max" => json!(limits.commit_events_max),
-        "limits.commit_bytes_max" => json!(limits.commit_bytes_max),
-        _ => json!(limits.commit_wait_us),
+        "whatsapp.verify_token" => whatsapp.verify_token.as_ref().map(|_| "********").into(),
+        "limits.waiting_events_max" => limits.waiting_events_max.into(),
+        "limits.waiting_bytes_max" => limits.waiting_bytes_max.into(),
+        "limits.commit_events_max" => limits.commit_events_max.into(),
+        "limits.commit_bytes_max" => limits.commit_bytes_max.into(),
+        _ => limits.commit_wait_us.into(),
     }
 }
 
 /// An app secret is masked to the id under which deliveries record it, so that a rotation can be followed.
 fn masked_with_id(secret: &Secret) -> Value {
-    json!(format!("******** (id {})", hex(&Sha256::digest(secret.expose().as_bytes())[..4])))
+    format!("******** (id {})", hex(&Sha256::digest(secret.expose().as_bytes())[..4])).into()
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use crate::config::{ConfigFile, Environment, Flags, KEYS, Origin, Settings, show_json, show_toml};
+use crate::config::{ConfigFile, Environment, Flags, KEYS, Origin, Secret, Settings, show_json, show_toml};
 use crate::error::{Exit, exit_of, one_line};
 
 /// A value for every documented key.
@@ -54,7 +54,7 @@ fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
     let settings = merge(FULL, Flags::default(), &variables).unwrap();
     assert_eq!(settings.origins, vec![Origin::Environment; KEYS.len()]);
     assert_eq!((settings.listen.port(), settings.time_zone), (2, Tz::Europe__Warsaw));
-    let secrets: Vec<&str> = settings.whatsapp.app_secrets.iter().map(|secret| secret.expose()).collect();
+    let secrets: Vec<&str> = settings.whatsapp.app_secrets.iter().map(Secret::expose).collect();
     assert_eq!(secrets, ["new", "old"]);
     assert_eq!(settings.whatsapp.verify_token.unwrap().expose(), "7");
     assert_eq!(settings.limits.commit_wait_us, Some(7));

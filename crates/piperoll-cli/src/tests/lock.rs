@@ -25,6 +25,7 @@ async fn one_process_writes_and_tells_how_to_reach_it() {
     // A process that was killed leaves its note but not its lock.
     let left = running.announce(&directory).unwrap();
     assert_eq!(Running::find(&directory).unwrap(), None);
-    drop(WriterLock::take(&directory).await.unwrap());
-    drop(left);
+    let lock = WriterLock::take(&directory).await.unwrap();
+    assert_eq!(Running::find(&directory).unwrap(), None, "the note of the dead server is not believed");
+    drop((lock, left));
 }

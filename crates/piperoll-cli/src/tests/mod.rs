@@ -1,5 +1,3 @@
-#![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
-
 mod args;
 mod backup;
 mod config;

@@ -75,8 +75,6 @@ fn lines() -> anyhow::Result<Vec<Line>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
-
     use super::*;
 
     #[test]
