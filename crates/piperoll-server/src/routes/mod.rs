@@ -87,7 +87,11 @@ pub fn router(archive: Arc<Archive>) -> Router {
 /// Returns the description of the interface (OpenAPI, JSON), as in `schemas/openapi.json`.
 #[must_use]
 pub fn openapi() -> String {
-    let (_, description) = described().split_for_parts();
+    let (_, mut description) = described().split_for_parts();
+    // A parameter of several segments has no spelling in OpenAPI; the star is the router's.
+    if let Some(tile) = description.paths.paths.remove("/tile/{*path}") {
+        let _ = description.paths.paths.insert("/tile/{path}".to_owned(), tile);
+    }
     let mut text = description.to_pretty_json().expect("a description is always JSON");
     text.push('\n');
     text

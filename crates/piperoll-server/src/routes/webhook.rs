@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use piperoll_sources::{Delivery, whatsapp};
 use serde::Deserialize;
@@ -62,9 +62,9 @@ pub(crate) async fn handshake(
     ))]
 pub(crate) async fn deliver(
     State(archive): State<Arc<Archive>>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<StatusCode, ApiError> {
+    let (Parts { headers, .. }, body) = request.into_parts();
     let body = read_body(&headers, body, BODY_BYTES_MAX).await.inspect_err(|error| {
         if error.code == ErrorCode::TooLarge {
             let _ = archive.metrics.too_large.inc();
