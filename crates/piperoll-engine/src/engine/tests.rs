@@ -1,6 +1,7 @@
 //! Goal: what is acknowledged is in the store, once, and a reopened ledger goes on where it ended.
 //! Method: a real engine on the memory store, which fails the test itself when a rule of the port is broken.
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
+#![expect(clippy::single_range_in_vec_init, reason = "a placement with one range")]
 
 use std::sync::Arc;
 
