@@ -43,6 +43,8 @@ pub struct Progress {
     pub covered: u64,
     /// Events committed when that was reached.
     pub size: u64,
+    /// How often the index was deleted since the archive was opened.
+    pub resets: u64,
 }
 
 /// Where the index is and how it is opened.
@@ -71,7 +73,7 @@ impl Follower {
         let (index, writer) = open(place.clone()).await?;
         let covered = writer.cursor().unwrap_or(0);
         let size = head.borrow().size;
-        let (sender, progress) = watch::channel(Progress { covered, size });
+        let (sender, progress) = watch::channel(Progress { covered, size, resets: 0 });
         let index = Arc::new(RwLock::new(index));
         let (rebuild, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let following = Following {
@@ -83,6 +85,7 @@ impl Follower {
             rebuild: rebuild.clone(),
             stop: stop.clone(),
             read_at: Instant::now(),
+            resets: 0,
         };
         let task = tokio::spawn(following.run(Some(writer)));
         Ok(Self { index, progress, rebuild, stop, task: Mutex::new(Some(task)) })
@@ -99,9 +102,10 @@ impl Follower {
     /// Has the index deleted and built again; returns when the building has begun.
     pub(crate) async fn rebuild(&self) {
         let mut progress = self.progress.clone();
-        let _ = progress.borrow_and_update();
+        let known = progress.borrow_and_update().resets;
         self.rebuild.notify_one();
-        drop(progress.wait_for(|progress| progress.covered == 0).await);
+        // An error means that the follower has gone.
+        drop(progress.wait_for(|progress| progress.resets > known).await);
     }
 
     /// Commits what was applied and stops.
@@ -177,6 +181,8 @@ struct Following {
     stop: CancellationToken,
     /// When the last pass over new events began.
     read_at: Instant,
+    /// How often the index was deleted.
+    resets: u64,
 }
 
 impl Following {
@@ -208,9 +214,12 @@ impl Following {
         }
     }
 
-    async fn reset(&self) -> Result<(), FollowError> {
+    async fn reset(&mut self) -> Result<(), FollowError> {
         let dir = self.place.dir.clone();
-        Ok(blocking(move || SearchIndex::reset(&dir)).await?)
+        blocking(move || SearchIndex::reset(&dir)).await?;
+        self.resets += 1;
+        self.report(None);
+        Ok(())
     }
 
     /// Opens the index if need be, and follows until something happens.
@@ -286,7 +295,7 @@ impl Following {
 
     fn report(&self, indexing: Option<&Indexing>) {
         let covered = indexing.and_then(|indexing| indexing.writer.cursor()).unwrap_or(0);
-        let progress = Progress { covered, size: self.head.borrow().size };
+        let progress = Progress { covered, size: self.head.borrow().size, resets: self.resets };
         self.progress.send_if_modified(|known| {
             let changed = *known != progress;
             *known = progress;
