@@ -183,7 +183,7 @@ pub(super) fn build() -> Golden {
     for (((plan, stored), offset), seq) in plans.into_iter().zip(stored).zip(offsets).zip(0..) {
         let class = class_of(plan.stored);
         let pack = ObjectDigest::of(&packs[class]).prefix();
-        let core = core(&plan, seq, prev, PayloadPlace { pack, offset, stored: stored.len() as u64 });
+        let core = core(&plan, seq, prev, (pack, offset, stored.len() as u64));
         let encoded = core.encode();
         prev = chain_hash(&encoded);
         let signature = key.sign(&sig_structure(&encoded)).to_bytes();
@@ -375,14 +375,7 @@ fn seal(plan: &Plan, seq: u64, data: &[u8]) -> Vec<u8> {
     Aes256Gcm::new(&key.into()).encrypt(&nonce, Plain { msg: data, aad: &aad }).expect("a short message")
 }
 
-/// Where a stored payload is.
-struct PayloadPlace {
-    pack: DigestPrefix,
-    offset: u64,
-    stored: u64,
-}
-
-fn core(plan: &Plan, seq: u64, prev: ChainHash, place: PayloadPlace) -> EventCore {
+fn core(plan: &Plan, seq: u64, prev: ChainHash, place: (DigestPrefix, u64, u64)) -> EventCore {
     let payload = plan.payload.encode();
     let secret = Kek::new(KEK).link_secret();
     let class = class_of(plan.stored);
@@ -397,9 +390,9 @@ fn core(plan: &Plan, seq: u64, prev: ChainHash, place: PayloadPlace) -> EventCor
         payload: PayloadRef {
             commitment: Commitment(commitment(plan, seq)),
             length: payload.len() as u64,
-            pack: place.pack,
-            offset: place.offset,
-            stored: place.stored,
+            pack: place.0,
+            offset: place.1,
+            stored: place.2,
             key: (plan.stored != Stored::Clear)
                 .then(|| secret.key_id(subject(&plan.payload), &bucket(class), 0)),
         },
