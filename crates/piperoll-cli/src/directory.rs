@@ -97,6 +97,11 @@ impl ArchiveDirectory {
         self.state().join("remembered").join(piperoll_verify::remember::file_name(origin))
     }
 
+    /// The policies that were put on the record last; derived from the ledger.
+    pub(crate) fn recorded_policies(&self) -> PathBuf {
+        self.state().join("policies.json")
+    }
+
     pub(crate) fn policies(&self) -> PathBuf {
         self.root.join("policies")
     }

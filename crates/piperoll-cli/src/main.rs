@@ -13,6 +13,7 @@ mod directory;
 mod error;
 mod lock;
 mod output;
+mod policies;
 mod secret;
 mod serve;
 mod text;
@@ -23,18 +24,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::args::Cli;
-use crate::output::Output;
-
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return error::report_usage(&error),
-    };
-    let output = Output::new(&cli.global);
-    match command::run(&cli, &output) {
-        Ok(exit) => exit.into(),
-        Err(error) => error::report(&error, &output).into(),
+    match args::Cli::try_parse() {
+        Ok(cli) => command::run(&cli),
+        Err(error) => error::report_usage(&error),
     }
 }
 

@@ -11,6 +11,7 @@ use piperoll_index::Options;
 use piperoll_server::{Archive, Parts, Whatsapp};
 use piperoll_sources::whatsapp::AppSecret;
 use piperoll_store::{DirectoryStore, ProbeOutcome, SystemClock, WormStore as _};
+use piperoll_verify::LedgerReader;
 use tokio::net::TcpListener;
 
 use crate::args::Global;
@@ -19,7 +20,7 @@ use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, Failure};
 use crate::lock::{Announced, Running, WriterLock};
 use crate::secret::LedgerSecrets;
-use crate::token;
+use crate::{policies, token};
 
 /// An archive that this process writes to.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl Opened {
         let store = directory.open_store()?;
         let ledger = directory.ledger(&store).await?;
         let secrets = LedgerSecrets::read(directory)?;
+        check_keys(&LedgerReader::open(store.clone(), ledger).await?, &secrets)?;
         let parts = Parts {
             components: Components {
                 store: store.clone(),
@@ -58,6 +60,7 @@ impl Opened {
         };
         std::fs::create_dir_all(directory.state()).context("create the directory for derived state")?;
         let archive = Arc::new(Archive::open(parts).await.with_context(|| cannot_open(directory))?);
+        policies::record_change(directory, archive.engine()).await?;
         let local_token = token::local(directory, archive.tokens())?;
         Ok(Self { archive, directory: directory.clone(), store, local_token, _lock: lock })
     }
@@ -162,6 +165,18 @@ pub(crate) async fn interrupted() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Refuses keys of another ledger before anything is done with them.
+fn check_keys(reader: &LedgerReader, secrets: &LedgerSecrets) -> anyhow::Result<()> {
+    let genesis = reader.genesis();
+    let wrong = match () {
+        () if genesis.public_key != secrets.signing.verifying_key().to_bytes() => "signing key",
+        () if genesis.kek != secrets.kek.id() => "key-encryption key",
+        () => return Ok(()),
+    };
+    let message = format!("expected the {wrong} of ledger `{}`, found another", genesis.ledger);
+    Err(Failure::new(Exit::KeyUnknown, message).hint("put the keys of this ledger back in `secrets/`").into())
 }
 
 fn cannot_open(directory: &ArchiveDirectory) -> Failure {

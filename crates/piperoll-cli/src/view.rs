@@ -42,8 +42,13 @@ fn hit_row(event: &EventView, output: &Output, width: usize) -> Vec<Cell> {
 /// Prints a conversation, oldest first, with the texts in full.
 pub(crate) fn print_conversation(events: &[EventView], output: &Output) -> anyhow::Result<()> {
     let rows = events.iter().map(|event| {
-        let is_message = event.message.as_ref().is_some_and(|message| !message.texts.is_empty());
-        let text = if is_message { Cell::new(safe(&full_text(event))) } else { text_cell(event, 60) };
+        let text = match full_text(event) {
+            text if text.is_empty() && event.message.is_some() => {
+                Cell::new(format!("[{}]", what(event))).add_attribute(Attribute::Dim)
+            }
+            text if text.is_empty() => text_cell(event, TEXT_COLUMNS_MIN),
+            text => Cell::new(safe(&text)),
+        };
         vec![
             Cell::new(event.seq),
             Cell::new(short_time(event, output)).add_attribute(Attribute::Dim),

@@ -27,8 +27,7 @@ pub(crate) fn print(found: &ConversationView, output: &Output) -> anyhow::Result
     }
     print_conversation(&found.events, output)?;
     output.line(format_args!(
-        "\n{DIM}conversation {} has {}; complete to event {}; recorded as event {}{DIM:#}",
-        found.conversation,
+        "\n{DIM}{} in this conversation; complete to event {}; recorded as event {}{DIM:#}",
         counted(found.total, "event", "events"),
         found.complete_to,
         found.recorded_as

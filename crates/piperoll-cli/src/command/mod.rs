@@ -16,14 +16,24 @@ mod show;
 mod token;
 mod verify;
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 
 use crate::args::{Cli, Command};
-use crate::error::{Exit, Failure};
+use crate::error::{Exit, Failure, report};
 use crate::output::Output;
 
-/// Runs the command that was typed.
-pub(crate) fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
+/// Runs the command that was typed and reports how it ended.
+pub(crate) fn run(cli: &Cli) -> ExitCode {
+    let output = Output::new(&cli.global);
+    match start(cli, &output) {
+        Ok(exit) => exit.into(),
+        Err(error) => report(&error, &output).into(),
+    }
+}
+
+fn start(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
     if let Command::Completions(args) = &cli.command {
         return completions::run(args);
     }

@@ -4,3 +4,4 @@ mod config;
 mod error;
 mod init;
 mod lock;
+mod serve;

@@ -117,16 +117,10 @@ impl Tour<'_> {
         self.output
             .line(format_args!("{buckets} due with {objects} objects, {}; for example", bytes(size)))?;
         let first = plan.due.first().context("something is due")?;
-        self.output.line(format_args!("  {}: {}\n", first.bucket, first.reason))?;
+        let reason = first.reason.replace("; ", ";\n    ");
+        self.output.line(format_args!("  {}\n    {reason}\n", first.bucket))?;
         let names: Vec<&str> = plan.due.iter().map(|due| due.bucket.as_str()).collect();
-        let mut done = dispose::execute(self.client, &names).await?;
-        let total = done.disposed.len();
-        done.disposed.truncate(SHOWN as usize);
-        dispose::print_done(&done, self.output)?;
-        if total > done.disposed.len() {
-            self.output.line(format_args!("{DIM}and {} more buckets{DIM:#}", total - done.disposed.len()))?;
-        }
-        Ok(())
+        dispose::print_done(&dispose::execute(self.client, &names).await?, self.output)
     }
 
     /// Waits for the moments that the plan itself names, until nothing of the short-lived class stays.
