@@ -1,3 +1,5 @@
+//! Tests of arguments, exit codes and of finding the ledger.
+
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
 use std::fs;

@@ -100,10 +100,8 @@ fn print_message(message: &Message, output: &Output) -> anyhow::Result<()> {
     let template = message.template.as_ref();
     optional("template", template.and_then(|template| template.name.clone()))?;
     for reference in &message.references {
-        line(
-            "refers to",
-            &format!("{} ({:?})", safe(&reference.source_id), reference.relation).to_lowercase(),
-        )?;
+        let relation = format!("{:?}", reference.relation).to_lowercase();
+        line("refers to", &format!("{} ({relation})", safe(&reference.source_id)))?;
     }
     for attachment in &message.attachments {
         let name = attachment.filename.as_deref().or(attachment.media_id.as_deref()).unwrap_or_default();

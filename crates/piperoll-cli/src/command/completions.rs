@@ -1,14 +1,14 @@
 //! `piperoll completions`: scripts for shells.
 
-use std::io;
-
 use clap::CommandFactory as _;
 
 use crate::args::{Cli, CompletionsArgs};
 use crate::error::Exit;
+use crate::output::Output;
 
-#[expect(clippy::unnecessary_wraps, reason = "every command has the same signature")]
-pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<Exit> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "piperoll", &mut io::stdout());
+pub(crate) fn run(args: &CompletionsArgs, output: &Output) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "piperoll", &mut script);
+    output.bytes(&script)?;
     Ok(Exit::Success)
 }

@@ -316,7 +316,7 @@ fn readable_by_others(directory: &ArchiveDirectory) -> io::Result<Vec<String>> {
 }
 
 fn backup(directory: &ArchiveDirectory, output: &Output) -> Line {
-    const TODO: &str = "run `piperoll key backup FILE`: losing the key-encryption key loses every payload";
+    const ADVICE: &str = "run `piperoll key backup FILE`: losing the key-encryption key loses every payload";
     let kek = match read_kek(&directory.kek()) {
         Ok(kek) => kek.id().to_string(),
         Err(error) => return Line::fail("key backup", one_line(&error), "run `piperoll key restore FILE`"),
@@ -326,8 +326,8 @@ fn backup(directory: &ArchiveDirectory, output: &Output) -> Line {
         Some(marker) if marker.kek == kek => {
             Line::ok("key backup", format!("made {}", output.time_of(&marker.made_at)))
         }
-        Some(_) => Line::warn("key backup", "is of another key", TODO),
-        None => Line::warn("key backup", "was never made", TODO),
+        Some(_) => Line::warn("key backup", "is of another key", ADVICE),
+        None => Line::warn("key backup", "was never made", ADVICE),
     }
 }
 

@@ -34,9 +34,6 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
 }
 
 fn start(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
-    if let Command::Completions(args) = &cli.command {
-        return completions::run(args);
-    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let exit = runtime.block_on(run_until_interrupted(cli, output));
@@ -72,7 +69,7 @@ async fn run_async(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Token(command) => token::run(global, command, output).await,
         Command::Key(command) => key::run(global, command, output).await,
         Command::Config(command) => config::run(global, command, output),
-        Command::Completions(args) => completions::run(args),
+        Command::Completions(args) => completions::run(args, output),
         Command::Demo(args) => demo::run(global, args, output).await,
     }
 }

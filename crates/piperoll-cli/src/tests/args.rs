@@ -1,3 +1,5 @@
+//! Tests of the arguments.
+
 use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};

@@ -1,3 +1,5 @@
+//! Tests of the backup of keys.
+
 use std::fs;
 
 use crate::backup::{Cost, open, restore, seal};

@@ -1,3 +1,5 @@
+//! Tests of the settings: where they come from, what is refused and what is shown.
+
 use std::path::PathBuf;
 
 use chrono_tz::Tz;

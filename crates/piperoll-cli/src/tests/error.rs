@@ -1,3 +1,5 @@
+//! Tests of the exit codes.
+
 use anyhow::Context as _;
 use piperoll_engine::EngineError;
 use piperoll_format::{LedgerId, Seq};

@@ -1,3 +1,5 @@
+//! Tests of the creation of archives.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

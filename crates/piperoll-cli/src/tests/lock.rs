@@ -1,3 +1,5 @@
+//! Tests of the lock and of the note about a running server.
+
 use std::fs;
 
 use crate::directory::{ArchiveDirectory, create_secret_directory};

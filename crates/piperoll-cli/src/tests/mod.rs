@@ -1,3 +1,5 @@
+//! Tests of what needs no second process; transcripts of the program are in `tests/cli`.
+
 mod args;
 mod backup;
 mod config;

@@ -1,3 +1,5 @@
+//! Tests of opening an archive for writing.
+
 use std::fs;
 use std::path::Path;
 
