@@ -47,11 +47,10 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ),
     ("piperoll-audit", &["piperoll-verify", "piperoll-tlog", "piperoll-format", "piperoll-store"]),
 ];
-const FREE: [&str;
-
+const FREE: [&str; 2] = ["piperoll-tests", "tools"];
 /// What tests of any package may use besides, to look at it from outside: stores that fail on purpose, and the tree
 /// as outsiders check it.
-const FOR_TESTS: &[&str] = &["piperoll-store", "piperoll-tlog"]; 2] = ["piperoll-tests", "tools"];
+const FOR_TESTS: [&str; 2] = ["piperoll-store", "piperoll-tlog"];
 /// What `piperoll-audit` must not link, directly or not.
 const NOT_IN_AUDIT: [&str; 5] = ["axum", "tantivy", "piperoll-engine", "piperoll-index", "piperoll-server"];
 
