@@ -33,7 +33,7 @@ struct Shown<'a> {
 }
 
 pub(crate) async fn run(global: &Global, args: &VerifyArgs, output: &Output) -> anyhow::Result<Exit> {
-    if global.server.is_some() {
+    if global.server.is_some() && global.dir.is_none() {
         let message = "a server cannot verify itself for you";
         let hint =
             "run `piperoll verify --dir DIR`, or `piperoll-audit verify STORE --vkey KEY`, on the store";
