@@ -35,7 +35,9 @@ pub(super) fn check_shape(file: &SourceFile) -> Vec<Complaint> {
     if !file.text.starts_with("//!") {
         complaints.push(Complaint::new(&file.path, "expected a `//!` header on the first line"));
     }
-    let test_file = file.path.starts_with("tests/") || file.path.ends_with("/tests.rs");
+    let test_file = file.path.starts_with("tests/")
+        || file.path.ends_with("/tests.rs")
+        || file.path.contains("/src/tests/");
     let lines = production_lines(&file.text);
     if !test_file && lines > PRODUCTION_LINES_MAX {
         complaints.push(Complaint::new(

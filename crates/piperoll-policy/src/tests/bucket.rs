@@ -1,3 +1,5 @@
+//! Tests of policies: bucket.
+
 use super::{at, bucket_named, policy, shipped_set};
 use crate::{
     BucketPeriod, PolicySet, bucket_end, bucket_label, bucket_of, dispose_at, keep_until, longest_keep,

@@ -1,3 +1,5 @@
+//! Tests of policies: change.
+
 use std::fmt::Write as _;
 
 use super::{check_golden, policy, shipped_policy, shipped_set};

@@ -1,3 +1,5 @@
+//! Tests of policies: decision.
+
 use std::fmt::Write as _;
 
 use piperoll_format::Kind;

@@ -1,3 +1,5 @@
+//! Tests of policies: disposal.
+
 use piperoll_format::{RetainUntil, Timestamp};
 
 use super::{at, bucket_named, check_golden, shipped_set};

@@ -1,3 +1,5 @@
+//! Tests of policies: file.
+
 use std::fmt::Write as _;
 
 use super::{check_golden, policy_text};

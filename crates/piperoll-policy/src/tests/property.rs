@@ -1,3 +1,5 @@
+//! Tests of policies: property.
+
 use chrono::{Datelike as _, Months};
 use piperoll_format::{Kind, RetainUntil, Timestamp};
 use proptest::collection::vec;

@@ -1,3 +1,5 @@
+//! Tests of policies: schema.
+
 use std::fs;
 
 use serde_json::Value;

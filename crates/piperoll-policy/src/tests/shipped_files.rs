@@ -1,3 +1,5 @@
+//! Tests of policies: shipped files.
+
 use std::fs;
 
 use super::repository;

@@ -1,3 +1,5 @@
+//! Tests of reading items as messages.
+
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
 use serde_json::{Value as Json, json};

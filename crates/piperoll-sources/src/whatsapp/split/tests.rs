@@ -1,3 +1,5 @@
+//! Tests of cutting deliveries into items.
+
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
 use std::ops::Range;
