@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use chrono::DateTime;
 use serde_json::Value;
 
-use super::supply::{FIRST_MESSAGE, bodies};
+use super::supply::bodies;
 
 /// How many queries there are of each form.
 const QUERIES: usize = 40;
@@ -26,6 +26,8 @@ pub(super) struct Queries {
 struct Sample {
     text: String,
     number: String,
+    /// When it was sent (Unix seconds).
+    at: i64,
 }
 
 impl Queries {
@@ -63,11 +65,13 @@ impl Queries {
             if let (Some(first), Some(last)) = (long.next(), long.next_back()) {
                 queries.both.push(format!("{first} AND {last}"));
             }
-        }
-        let (start, end) = (FIRST_MESSAGE + seconds * 4 / 10, FIRST_MESSAGE + seconds * 5 / 10);
-        for (word, sample) in ranking.iter().skip(COMMONEST).zip(samples) {
-            let (number, start, end) = (&sample.number, instant(start), instant(end));
-            queries.range.push(format!("{word} number:{number} after:{start} before:{end}"));
+            let frequent = |word: &str| ranking.iter().position(|known| *known == word);
+            let words = words.iter().filter(|word| is_plain(word, 2)).map(|word| word.to_lowercase());
+            if let Some(word) = words.filter(|word| !common(word)).min_by_key(|word| frequent(word)) {
+                // A tenth of all, with this message in the middle.
+                let (start, end) = (instant(sample.at - seconds / 20), instant(sample.at + seconds / 20));
+                queries.range.push(format!("{word} number:{} after:{start} before:{end}", sample.number));
+            }
         }
         queries.common = ranking.into_iter().take(COMMONEST).collect();
         for list in [&mut queries.rare, &mut queries.phrase, &mut queries.both, &mut queries.range] {
@@ -84,6 +88,7 @@ fn read(body: &[u8]) -> Result<Sample> {
     Ok(Sample {
         text: text(&value["messages"][0]["text"]["body"])?,
         number: text(&value["metadata"]["phone_number_id"])?,
+        at: text(&value["messages"][0]["timestamp"])?.parse()?,
     })
 }
 
@@ -139,7 +144,7 @@ mod tests {
         assert!(queries.both[0].contains(" AND "), "{}", queries.both[0]);
         let range = &queries.range[0];
         assert!(range.contains(" number:1000000000000"), "{range}");
-        assert!(range.ends_with(" after:2026-10-02T00:20:00Z before:2026-10-02T00:25:00Z"), "{range}");
+        assert!(range.contains(" after:2026-10-0") && range.contains(" before:2026-10-0"), "{range}");
         assert_eq!(queries, Queries::choose(3, 1_000).unwrap());
     }
 }

@@ -16,7 +16,7 @@ pub(super) const VERIFY_TOKEN: &str = "bench-verify-token";
 pub(super) const HISTORY_MESSAGES: usize = 1_000;
 
 /// When the first message was sent (Unix seconds): well before the bench runs.
-pub(super) const FIRST_MESSAGE: i64 = BASE_TIME - 30 * 86_400;
+const FIRST_MESSAGE: i64 = BASE_TIME - 30 * 86_400;
 
 /// Requests one after the other in one allocation.
 #[derive(Debug)]
