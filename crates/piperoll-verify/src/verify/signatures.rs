@@ -1,11 +1,12 @@
 //! Signatures of events, checked in batches over the limits of segments.
 
 use bytes::Bytes;
-use ed25519_dalek::{Signature, VerifyingKey, verify_batch};
+use ed25519_dalek::{Signature, VerifyingKey};
 use piperoll_format::{Seq, signed_bytes};
 use piperoll_tlog::note::key::VerifierKey;
 use rayon::prelude::*;
 
+use super::batch::{Signed, all_fit};
 use super::segment::SignedCore;
 
 /// Signatures checked at once; more gain nothing.
@@ -90,10 +91,11 @@ fn bisect(items: &[Item<'_>], bad: &mut Vec<(String, Seq)>) {
         bad.extend(items.iter().filter(|item| !fits(item)).map(|item| (item.segment.to_owned(), item.seq)));
         return;
     }
-    let messages: Vec<&[u8]> = items.iter().map(|item| item.message.as_slice()).collect();
-    let signatures: Vec<Signature> = items.iter().map(|item| item.signature).collect();
-    let keys: Vec<VerifyingKey> = items.iter().map(|item| item.key).collect();
-    if verify_batch(&messages, &signatures, &keys).is_err() {
+    let signed: Vec<Signed<'_>> = items
+        .iter()
+        .map(|item| Signed { message: &item.message, signature: item.signature, key: item.key })
+        .collect();
+    if !all_fit(&signed) {
         let (left, right) = items.split_at(items.len() / 2);
         bisect(left, bad);
         bisect(right, bad);
