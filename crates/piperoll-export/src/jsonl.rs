@@ -164,6 +164,7 @@ pub fn message_of(kind: Kind, payload: &Payload) -> Message {
         parts: &parts,
         number: payload.facts.number.as_deref(),
         subject: payload.facts.subject.as_deref(),
+        source: &payload.provenance.source,
     };
     project(kind, &captured)
 }

@@ -5,6 +5,7 @@ use chrono::DateTime;
 use piperoll_format::Kind;
 use serde_json::Value;
 
+use crate::document::{id, string};
 use crate::message::{BusinessNumber, Message, Origin, Party, TemplateRef};
 use crate::project::Captured;
 use crate::text;
@@ -63,8 +64,7 @@ fn read_template(template: &Value, kind: Kind, message: &mut Message) {
         language: language
             .and_then(|language| language.get("code").unwrap_or(language).as_str())
             .map(str::to_owned),
-        id: string(template, "id")
-            .or_else(|| template.get("id").filter(|id| id.is_number()).map(Value::to_string)),
+        id: id(template, "id"),
     };
     if kind == Kind::TemplateSnapshot {
         text::push(found.name.as_deref().unwrap_or_default(), &mut message.texts);
@@ -73,10 +73,6 @@ fn read_template(template: &Value, kind: Kind, message: &mut Message) {
         }
     }
     message.template = (found != TemplateRef::default()).then_some(found);
-}
-
-fn string(value: &Value, key: &str) -> Option<String> {
-    value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn micros(text: &str) -> Option<i64> {

@@ -3,11 +3,17 @@
 //! Everything is a pure function over bytes. There is no clock and no network, nothing is refused for its content,
 //! and nothing here decides how long anything is kept.
 
+#[cfg(test)]
+mod check;
 mod delivery;
+pub mod dialog360;
+mod document;
 mod generic;
 mod item;
 mod message;
 mod project;
+mod sender;
+mod signature;
 mod text;
 pub mod whatsapp;
 
@@ -17,3 +23,5 @@ pub use message::{
     Attachment, BusinessNumber, Direction, Message, Origin, Party, Reference, Relation, TemplateRef,
 };
 pub use project::{Captured, project};
+pub use sender::{Sender, UnknownSender};
+pub use signature::{AppSecret, SignatureError, Verified};

@@ -3,10 +3,8 @@
 use piperoll_format::Kind;
 
 use crate::message::Message;
-use crate::{generic, text, whatsapp};
-
-/// Texts longer than this many bytes in all are not taken from a body that could not be read.
-const UNRECOGNISED_BYTES_MAX: usize = 1 << 20;
+use crate::sender::Sender;
+use crate::{generic, text};
 
 /// The payload of an event and what was noted about it when it was captured.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +18,8 @@ pub struct Captured<'a> {
     /// The subject found at capture. A slice of a history thread does not repeat whom it is with, so without this
     /// the direction of such a message stays unknown.
     pub subject: Option<&'a str>,
+    /// The sender's name ([`Sender::as_str`]); any other text stands for Meta.
+    pub source: &'a str,
 }
 
 /// Reads one captured item. Nothing it cannot read is an error: such a part is left out.
@@ -28,7 +28,9 @@ pub fn project(kind: Kind, captured: &Captured<'_>) -> Message {
     match kind {
         Kind::Unrecognised => unrecognised(captured),
         Kind::Delivery => Message { message_type: kind.as_str().to_owned(), ..Message::default() },
-        _ if kind.as_str().starts_with("whatsapp.") => whatsapp::project(kind, captured),
+        _ if kind.as_str().starts_with("whatsapp.") => {
+            captured.source.parse().unwrap_or(Sender::Meta).project(kind, captured)
+        }
         _ => generic::project(kind, captured),
     }
 }
@@ -36,15 +38,6 @@ pub fn project(kind: Kind, captured: &Captured<'_>) -> Message {
 /// A body that could not be read can still be searched: by its strings if it is JSON, else by its text.
 fn unrecognised(captured: &Captured<'_>) -> Message {
     let mut texts = Vec::new();
-    for part in captured.parts {
-        let Ok(part) = std::str::from_utf8(part) else { continue };
-        if part.len() > UNRECOGNISED_BYTES_MAX {
-            continue;
-        }
-        match serde_json::from_str(part) {
-            Ok(value) => text::all(&value, &mut texts),
-            Err(_) => text::push(part, &mut texts),
-        }
-    }
+    captured.parts.iter().for_each(|part| text::all_of_bytes(part, &mut texts));
     Message { message_type: Kind::Unrecognised.as_str().to_owned(), texts, ..Message::default() }
 }

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// Texts longer than this many bytes in all are not taken from a part that could not be read.
+const UNREAD_BYTES_MAX: usize = 1 << 20;
+
 /// Adds a text unless it is blank.
 pub(crate) fn push(text: &str, texts: &mut Vec<String>) {
     if !text.trim().is_empty() {
@@ -23,6 +26,18 @@ pub(crate) fn all(value: &Value, texts: &mut Vec<String>) {
         Value::Array(list) => list.iter().for_each(|value| all(value, texts)),
         Value::Object(map) => map.values().for_each(|value| all(value, texts)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Adds what can be searched in a part that was not understood: its strings if it is JSON, else its text.
+pub(crate) fn all_of_bytes(part: &[u8], texts: &mut Vec<String>) {
+    let Ok(part) = std::str::from_utf8(part) else { return };
+    if part.len() > UNREAD_BYTES_MAX {
+        return;
+    }
+    match serde_json::from_str(part) {
+        Ok(value) => all(&value, texts),
+        Err(_) => push(part, texts),
     }
 }
 
@@ -57,7 +72,22 @@ fn is_technical(key: &str) -> bool {
         "type",
         "url",
     ];
-    const ENDINGS: [&str; 6] = ["_id", "_ids", "_type", "_timestamp", "_url", "_format"];
+    const ENDINGS: [&str; 14] = [
+        "_id",
+        "_ids",
+        "_type",
+        "_timestamp",
+        "_url",
+        "_format",
+        "_uuid",
+        "Id",
+        "Ids",
+        "Type",
+        "Url",
+        "At",
+        "Time",
+        "Reference",
+    ];
     KEYS.contains(&key) || ENDINGS.iter().any(|ending| key.ends_with(ending))
 }
 

@@ -87,9 +87,9 @@ impl<'a> Cutter<'a> {
             time(facts.time.as_deref().or(place.sent_at))
         };
         // One message id on two numbers is two facts.
-        let source_id = facts.id.map(|id| {
-            let owner = place.number.or(place.account).unwrap_or_default();
-            [owner, "/", &*id].concat()
+        let source_id = facts.id.map(|id| match place.number.or(place.account) {
+            Some(owner) => [owner, "/", &*id].concat(),
+            None => id.into_owned(),
         });
         let item = Item {
             kind: facts.kind,

@@ -37,8 +37,14 @@ pub(super) fn kind_of(field: &str) -> Kind {
     }
 }
 
+/// Returns the kind of an event that is named like a field but does not come in the arrays of one.
+pub(crate) fn kind_of_event(name: &str) -> Kind {
+    let kind = kind_of(name);
+    if comes_in_arrays(kind) { Kind::WhatsappOther } else { kind }
+}
+
 /// Tells whether the items of this field come in arrays, so that a value without any is not of the field's kind.
-pub(super) fn comes_in_arrays(kind: Kind) -> bool {
+fn comes_in_arrays(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::WhatsappMessage

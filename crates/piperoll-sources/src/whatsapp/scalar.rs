@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use chrono::DateTime;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::item::Flag;
@@ -89,12 +90,15 @@ const FAR_FUTURE: i64 = 7_258_118_400;
 /// Thirteen digits are milliseconds: as seconds they would be past the year 33,000.
 const MILLISECONDS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
 
-/// Reads a time in seconds since the epoch and returns microseconds, with a flag when it is absent or absurd.
+/// Reads a time in seconds since the epoch, or in RFC 3339 as senders other than Meta write it, and returns
+/// microseconds, with a flag when it is absent or absurd.
 pub(super) fn time(text: Option<&str>) -> (Option<i64>, Option<Flag>) {
     let Some(text) = text.map(str::trim) else { return (None, Some(Flag::TimeMissing)) };
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return (None, Some(Flag::TimeMissing));
+        let Some(micros) = micros_of_date(text) else { return (None, Some(Flag::TimeMissing)) };
+        let is_plausible = (0..FAR_FUTURE * SECOND).contains(&micros);
+        return (Some(micros), (!is_plausible).then_some(Flag::TimeImplausible));
     }
     // Only digits are left, so the sole failure is a number that does not fit.
     let seconds = text.parse().unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX });
@@ -105,6 +109,13 @@ pub(super) fn time(text: Option<&str>) -> (Option<i64>, Option<Flag>) {
     } else {
         (Some(seconds.saturating_mul(SECOND)), Some(Flag::TimeImplausible))
     }
+}
+
+/// Reads RFC 3339, also with an offset that lacks its colon.
+fn micros_of_date(text: &str) -> Option<i64> {
+    let date = DateTime::parse_from_rfc3339(text);
+    let date = date.or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));
+    date.ok().map(|date| date.timestamp_micros())
 }
 
 #[cfg(test)]
@@ -124,6 +135,12 @@ mod tests {
         check("7258118400", Some(7_258_118_400_000_000), Some(Flag::TimeImplausible));
         check("99999999999999999999999", Some(i64::MAX), Some(Flag::TimeImplausible));
         check("-99999999999999999999999", Some(i64::MIN), Some(Flag::TimeImplausible));
+        check("2025-02-12T01:17:04.123456Z", Some(1_739_323_024_123_456), None);
+        check("2025-02-12T02:17:04.000+0100", Some(1_739_323_024_000_000), None);
+        check("2025-02-12T02:17:04+01:00", Some(1_739_323_024_000_000), None);
+        check("2201-01-01T00:00:00Z", Some(7_289_654_400_000_000), Some(Flag::TimeImplausible));
+        check("1969-01-01T00:00:00Z", Some(-31_536_000_000_000), Some(Flag::TimeImplausible));
+        check("2025-02-12", None, Some(Flag::TimeMissing));
         check("soon", None, Some(Flag::TimeMissing));
         check("1.5", None, Some(Flag::TimeMissing));
         check("", None, Some(Flag::TimeMissing));

@@ -191,3 +191,22 @@ pub(super) fn handover(raw: &RawValue) -> Result<(Facts<'_>, Option<String>), Am
     let person = Person::new(sender.phone_number, sender.user_id);
     Ok((Facts { kind, id: None, person, time: found.timestamp.take(), flag: None }, number))
 }
+
+#[derive(Default, Deserialize)]
+struct EventHead<'a> {
+    #[serde(borrow, default)]
+    id: Scalar<'a>,
+    #[serde(borrow, default)]
+    wa_id: Scalar<'a>,
+    #[serde(borrow, default)]
+    user_id: Scalar<'a>,
+    #[serde(borrow, default)]
+    timestamp: Scalar<'a>,
+}
+
+/// Reads the translation of another sender's event that has no counterpart among Meta's elements.
+pub(super) fn event(raw: &RawValue, kind: Kind) -> Result<Facts<'_>, Ambiguous> {
+    let Some(head) = head::<EventHead<'_>>(raw)? else { return Ok(Facts::malformed(kind)) };
+    let person = Person::new(head.wa_id, head.user_id);
+    Ok(Facts { kind, id: head.id.take(), person, time: head.timestamp.take(), flag: None })
+}

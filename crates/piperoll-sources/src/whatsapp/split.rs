@@ -29,7 +29,8 @@ pub fn split(body: &[u8]) -> Split {
     Split { items: items.unwrap_or_else(|| vec![unrecognised(body)]) }
 }
 
-fn unrecognised(body: &[u8]) -> Item {
+/// Returns the one item of a body that is not understood.
+pub(super) fn unrecognised(body: &[u8]) -> Item {
     Item {
         kind: Kind::Unrecognised,
         source_id: None,
@@ -212,14 +213,13 @@ fn cut_whole<'a>(
     raw: &'a RawValue,
     place: Place<'_>,
 ) -> Result<(), Refusal> {
-    let kind = field::kind_of(field);
     let range = range_in(cutter.body, raw);
+    let kind = field::kind_of_event(field);
     if kind == Kind::WhatsappHandover {
         let (facts, number) = signal::handover(raw)?;
         let number = place.number.or(number.as_deref());
         cutter.push(Place { number, ..place }, facts, range);
     } else {
-        let kind = if field::comes_in_arrays(kind) { Kind::WhatsappOther } else { kind };
         cutter.push(place, Facts::plain(kind), range);
     }
     Ok(())

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::super::json::object;
 use super::super::scalar::Scalar;
 use super::part::{read_or_default, read_value};
+use crate::document::{id, string};
 use crate::message::{Attachment, Message, Reference, Relation, TemplateRef};
 use crate::text;
 
@@ -268,14 +269,4 @@ pub(super) fn attachment(kind: &str, media: &Value) -> Attachment {
 
 fn refer(relation: Relation, source_id: Option<String>, message: &mut Message) {
     message.references.extend(source_id.map(|source_id| Reference { relation, source_id }));
-}
-
-/// Returns the string at `key`.
-pub(super) fn string(value: &Value, key: &str) -> Option<String> {
-    value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-/// Returns the string or number at `key`.
-pub(super) fn id(value: &Value, key: &str) -> Option<String> {
-    string(value, key).or_else(|| value.get(key).filter(|value| value.is_number()).map(Value::to_string))
 }

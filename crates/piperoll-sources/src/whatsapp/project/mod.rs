@@ -15,8 +15,9 @@ use serde::Deserialize;
 
 use self::part::Parts;
 use self::person::Surroundings;
-use super::scalar::Scalar;
+use super::scalar::{Scalar, time};
 use super::split::split;
+use super::translation::Translation;
 use crate::message::Message;
 use crate::project::Captured;
 
@@ -45,6 +46,27 @@ pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
     let slices = item.ranges.iter().filter_map(|range| std::str::from_utf8(body.get(range.clone())?).ok());
     let mut message = read(kind, &Parts::sort(kind, slices), &surroundings);
     message.occurred_at = message.occurred_at.or(item.occurred_at);
+    message
+}
+
+/// Reads the translation of another sender's fact.
+pub(crate) fn project_translation(kind: Kind, fact: &Translation, captured: &Captured<'_>) -> Message {
+    let surroundings = Surroundings {
+        number: captured.number.or(fact.number.as_deref()).map(Cow::Borrowed),
+        phone: fact.phone.as_deref().map(Cow::Borrowed),
+        account: fact.account.as_deref().map(Cow::Borrowed),
+        subject: captured.subject.map(Cow::Borrowed),
+    };
+    let element = Translation::raw(&fact.element);
+    let contact = fact.contact.as_ref().map(Translation::raw);
+    let mut message = read(kind, &Parts::known(&element, contact.as_deref()), &surroundings);
+    if let Some(content) = &fact.content {
+        content::read(&Translation::raw(content), &mut message);
+    }
+    let facts = fact.facts(&element);
+    message.source_id = message.source_id.or(facts.id.map(Cow::into_owned));
+    message.occurred_at = message.occurred_at.or(time(facts.time.as_deref()).0);
+    message.origin = fact.origin.or(message.origin);
     message
 }
 

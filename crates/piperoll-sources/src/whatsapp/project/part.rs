@@ -77,6 +77,12 @@ impl<'a> Parts<'a> {
         parts
     }
 
+    /// Takes an element and the entry of `contacts[]` that came with it, known as such.
+    pub(super) fn known(element: &'a RawValue, contact: Option<&'a RawValue>) -> Self {
+        let contacts = contact.and_then(Contact::read).into_iter().collect();
+        Self { element: Some(element), contacts, others: Vec::new() }
+    }
+
     /// Reads the element as a document.
     pub(super) fn value(&self) -> Value {
         self.element.map(read_value).unwrap_or_default()

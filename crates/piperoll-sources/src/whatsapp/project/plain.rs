@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::super::element::{Facts, Person};
 use super::super::scalar::time;
 use super::super::signal;
-use super::content::{self, id, string};
+use super::content;
 use super::part::Parts;
 use super::person::{Surroundings, counterpart, digits, party};
+use crate::document::{id, string};
 use crate::message::{Direction, Message, Origin, Party, TemplateRef};
 use crate::text;
 

@@ -194,7 +194,8 @@ pub(super) fn call(parts: &Parts<'_>, surroundings: &Surroundings<'_>) -> Messag
         (Direction::Inbound, Origin::Customer, person, surroundings.business_party(string("to")))
     };
     let mut message = Message {
-        source_id: facts.id.map(Cow::into_owned),
+        // The call's own id: the fact's also names the event in the call.
+        source_id: string("id").map(str::to_owned),
         message_type: string("event").unwrap_or_default().to_owned(),
         direction: Some(direction),
         origin: Some(origin),

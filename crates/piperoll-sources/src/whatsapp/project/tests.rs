@@ -5,8 +5,10 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::check;
 use crate::message::{Direction, Origin, Reference, Relation};
 use crate::project;
+use crate::sender::Sender;
 
 const TEXT: &str = include_str!("../fixtures/text.json");
 const BATCH: &str = include_str!("../fixtures/batch.json");
@@ -15,14 +17,8 @@ const STANDBY: &str = include_str!("../fixtures/standby.json");
 const CALLS: &str = include_str!("../fixtures/calls.json");
 const HANDOVER: &str = include_str!("../fixtures/handover.json");
 
-/// Reads every item from its slices, as the items of a cut delivery are.
 fn read_slices(body: &[u8]) -> Vec<Message> {
-    let read_item = |item: &crate::Item| {
-        let parts: Vec<&[u8]> = item.ranges.iter().map(|range| &body[range.clone()]).collect();
-        let (number, subject) = (item.number.as_deref(), item.subject.as_deref());
-        project(item.kind, &Captured { whole: false, parts: &parts, number, subject })
-    };
-    split(body).items.iter().map(read_item).collect()
+    check::project_slices(Sender::Meta, body)
 }
 
 /// Reads the only item of a body from the whole of it.

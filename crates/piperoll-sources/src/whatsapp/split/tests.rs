@@ -2,11 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
-use std::ops::Range;
-
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::check::{self, skeleton, slices};
+use crate::sender::Sender;
 
 const TEXT: &str = include_str!("../fixtures/text.json");
 const BATCH: &str = include_str!("../fixtures/batch.json");
@@ -15,36 +15,8 @@ const STANDBY: &str = include_str!("../fixtures/standby.json");
 const CALLS: &str = include_str!("../fixtures/calls.json");
 const HANDOVER: &str = include_str!("../fixtures/handover.json");
 
-/// Splits and checks what holds for every body: at least one item, ranges ascending, disjoint and inside.
 fn split_valid(body: &[u8]) -> Vec<Item> {
-    let items = split(body).items;
-    assert!(!items.is_empty());
-    let mut all: Vec<Range<usize>> = Vec::new();
-    for item in &items {
-        assert!(!item.ranges.is_empty());
-        assert!(item.ranges.is_sorted_by(|a, b| a.end <= b.start), "{item:?}");
-        all.extend(item.ranges.iter().cloned());
-    }
-    all.sort_by_key(|range| range.start);
-    assert!(all.is_sorted_by(|a, b| a.end <= b.start), "{all:?}");
-    assert!(all.iter().all(|range| range.start <= range.end && range.end <= body.len()), "{all:?}");
-    items
-}
-
-fn skeleton(body: &str, items: &[Item]) -> String {
-    let mut ranges: Vec<_> = items.iter().flat_map(|item| item.ranges.clone()).collect();
-    ranges.sort_by_key(|range| range.start);
-    let mut kept = String::new();
-    let mut at = 0;
-    for range in ranges {
-        kept.push_str(&body[at..range.start]);
-        at = range.end;
-    }
-    kept + &body[at..]
-}
-
-fn slices<'b>(body: &'b str, item: &Item) -> Vec<&'b str> {
-    item.ranges.iter().map(|range| &body[range.clone()]).collect()
+    check::split_valid(Sender::Meta, body)
 }
 
 fn body_of(field: &str, value: Json) -> String {
@@ -53,19 +25,9 @@ fn body_of(field: &str, value: Json) -> String {
     .to_string()
 }
 
-/// Compares kind, source id, subject and flags, one line for each item.
 #[track_caller]
 fn check(body: &str, expected: &[&str]) {
-    let found: Vec<String> = split_valid(body.as_bytes())
-        .iter()
-        .map(|item| {
-            let flags: Vec<_> = item.flags.iter().map(|flag| flag.as_str()).collect();
-            let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-            [item.kind.as_str(), &or(&item.source_id), &or(&item.subject), &flags.join("+")].join(" ")
-        })
-        .collect();
-    let found: Vec<_> = found.iter().map(|line| line.trim_end()).collect();
-    assert_eq!(found, expected);
+    check::check(Sender::Meta, body, expected);
 }
 
 #[test]

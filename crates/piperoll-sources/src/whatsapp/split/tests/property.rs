@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::check::rebuilt;
 
 fn scalar() -> impl Strategy<Value = Json> {
     prop_oneof![
@@ -87,20 +88,6 @@ fn body() -> impl Strategy<Value = String> {
         let body = json!({"object": "whatsapp_business_account", "entry": entries});
         if is_pretty { serde_json::to_string_pretty(&body).unwrap() } else { body.to_string() }
     })
-}
-
-/// Puts slices back into the skeleton at their offsets.
-fn rebuilt(body: &str, items: &[Item]) -> String {
-    let mut cuts: Vec<(usize, &str)> = items
-        .iter()
-        .flat_map(|item| item.ranges.iter().map(|range| (range.start, &body[range.clone()])))
-        .collect();
-    cuts.sort_unstable();
-    let mut text = skeleton(body, items);
-    for (start, slice) in cuts {
-        text.insert_str(start, slice);
-    }
-    text
 }
 
 proptest! {
