@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::archive::Archive;
 use super::figure::{Figure, Results, Target};
@@ -14,7 +14,10 @@ use super::probe::flush;
 use super::supply::Supply;
 use crate::repository::say;
 
-pub(super) const WARM_UP: Duration = Duration::from_secs(1);
+/// Where the archives of all rounds are, below the working directory.
+pub(super) const PLACE: &str = "rounds";
+
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// One way to send, and what is measured.
 #[derive(Debug)]
@@ -88,7 +91,7 @@ impl Supplies {
     }
 }
 
-/// Runs every phase once in new archives below `dir`.
+/// Runs every phase once in new archives below `dir`, which stay there: see [`super::probe::PLACE`].
 ///
 /// # Errors
 ///
@@ -101,8 +104,7 @@ pub(super) fn round(
     results: &mut Results,
 ) -> Result<()> {
     for (phase, supply) in &supplies.phases {
-        let place: PathBuf = dir.join(phase.rate.key);
-        let archive = Archive::create(program, &place)?;
+        let archive = Archive::create(program, &unused(&dir.join(PLACE), phase.rate.key)?)?;
         let server = archive.serve()?;
         let load =
             Load { connections: phase.connections, warm_up: WARM_UP, measured: Duration::from_secs(seconds) };
@@ -117,7 +119,13 @@ pub(super) fn round(
         results.add(&phase.p99, millis(outcome.latency.quantile(0.99)), None);
         say(&format!("  slowest {:.1} ms", millis(outcome.latency.max())));
         server.stop()?;
-        std::fs::remove_dir_all(&place)?;
     }
     Ok(())
+}
+
+/// Gives a path in `dir` that nothing has yet.
+fn unused(dir: &Path, name: &str) -> Result<PathBuf> {
+    std::fs::create_dir_all(dir)?;
+    let path = (1..).map(|number| dir.join(format!("{name}-{number}"))).find(|path| !path.exists());
+    path.context("expected a free name")
 }

@@ -114,7 +114,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     // The user that PostgreSQL runs as has to get through.
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
-    measure(arguments, &dir)
+    let code = measure(arguments, &dir)?;
+    for place in [ingest::PLACE, peers::PLACE, probe::PLACE].map(|place| dir.join(place)) {
+        if place.exists() {
+            fs::remove_dir_all(place)?;
+        }
+    }
+    Ok(code)
 }
 
 fn measure(arguments: &Arguments, dir: &Path) -> Result<ExitCode> {

@@ -10,6 +10,8 @@ use super::probe::flush;
 use super::sqlite::Sqlite;
 use super::{ingest, supply};
 
+/// Where the peers keep their data, below the working directory.
+pub(super) const PLACE: &str = "peers";
 /// Bodies that SQLite inserts over and over.
 const BODIES: usize = 20_000;
 const WARM_UP_SECONDS: u64 = 1;
@@ -117,8 +119,9 @@ impl Peers {
     /// Fails when a peer cannot be installed or started.
     pub(super) fn start(dir: &Path) -> Result<Self> {
         let body = supply::bodies(0, 200).min_by_key(|body| body.len().abs_diff(1_070)).unwrap_or_default();
-        let postgres = Postgres::start(&dir.join("postgres"), &body)?;
-        let sqlite = Sqlite::prepare(&dir.join("sqlite"), supply::bodies(0, BODIES))?;
+        let place = dir.join(PLACE);
+        let postgres = Postgres::start(&place.join("postgres"), &body)?;
+        let sqlite = Sqlite::prepare(&place.join("sqlite"), supply::bodies(0, BODIES))?;
         Ok(Self { postgres, sqlite, sqlite_version: String::new() })
     }
 
