@@ -16,6 +16,7 @@ mod sender;
 mod signature;
 mod text;
 pub mod whatsapp;
+pub mod ycloud;
 
 pub use delivery::Delivery;
 pub use item::{Flag, Item, Split};

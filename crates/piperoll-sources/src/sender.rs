@@ -11,7 +11,7 @@ use crate::item::Split;
 use crate::message::Message;
 use crate::project::Captured;
 use crate::whatsapp::{self, Reading, Translation, project_translation};
-use crate::{dialog360, text};
+use crate::{dialog360, text, ycloud};
 
 /// A sender of WhatsApp traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,11 +20,13 @@ pub enum Sender {
     Meta,
     /// 360dialog: Meta's bodies, and the partner webhook.
     Dialog360,
+    /// YCloud.
+    YCloud,
 }
 
 impl Sender {
     /// Every sender.
-    pub const ALL: &'static [Self] = &[Self::Meta, Self::Dialog360];
+    pub const ALL: &'static [Self] = &[Self::Meta, Self::Dialog360, Self::YCloud];
 
     /// Returns the text form, as stored in the provenance of a payload.
     #[must_use]
@@ -32,6 +34,7 @@ impl Sender {
         match self {
             Self::Meta => "whatsapp",
             Self::Dialog360 => "360dialog",
+            Self::YCloud => "ycloud",
         }
     }
 
@@ -42,6 +45,7 @@ impl Sender {
         match self {
             Self::Meta => whatsapp::split(body),
             Self::Dialog360 => dialog360::split(body),
+            Self::YCloud => ycloud::split(body),
         }
     }
 
@@ -50,6 +54,7 @@ impl Sender {
         match self {
             Self::Meta => whatsapp::project(kind, captured),
             Self::Dialog360 => dialog360::project(kind, captured),
+            Self::YCloud => ycloud::project(kind, captured),
         }
     }
 

@@ -10,6 +10,7 @@ fn fixtures(sender: Sender) -> &'static [&'static str] {
     match sender {
         Sender::Meta => &[include_str!("../whatsapp/fixtures/batch.json")],
         Sender::Dialog360 => &dialog360::tests::FIXTURES,
+        Sender::YCloud => &ycloud::tests::FIXTURES,
     }
 }
 

@@ -63,13 +63,13 @@ macro_rules! object {
         }
     };
 }
-pub(super) use object;
+pub(crate) use object;
 
 /// The key of a member, borrowed unless it is written with escapes.
-pub(super) struct Key<'a>(Cow<'a, str>);
+pub(crate) struct Key<'a>(Cow<'a, str>);
 
 impl Key<'_> {
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -99,7 +99,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 }
 
 /// Returns the bytes of `body` that are `raw`, which must be a part of it.
-pub(super) fn range_in(body: &str, raw: &RawValue) -> Range<usize> {
+pub(crate) fn range_in(body: &str, raw: &RawValue) -> Range<usize> {
     let text = raw.get();
     let start = text.as_ptr().addr() - body.as_ptr().addr();
     start..start + text.len()
