@@ -35,10 +35,23 @@ pub(crate) fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
     })
 }
 
+/// Returns a copy of the value at `key`.
+pub(crate) fn member(value: &Value, key: &str) -> Option<Value> {
+    value.get(key).cloned()
+}
+
 /// Puts an object together from the members that are there.
 pub(crate) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let members = members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    Value::Object(members.collect())
+    extended(Map::new(), members)
+}
+
+/// Adds the members that are there to others, over those of the same name.
+pub(crate) fn extended<const N: usize>(
+    mut others: Map<String, Value>,
+    members: [(&str, Option<Value>); N],
+) -> Value {
+    others.extend(members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    Value::Object(others)
 }
 
 /// Returns the members of an object but for the named ones.

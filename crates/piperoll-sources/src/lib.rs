@@ -15,6 +15,7 @@ mod project;
 mod sender;
 mod signature;
 mod text;
+pub mod twilio;
 pub mod whatsapp;
 pub mod ycloud;
 

@@ -11,7 +11,7 @@ use crate::item::Split;
 use crate::message::Message;
 use crate::project::Captured;
 use crate::whatsapp::{self, Reading, Translation, project_translation};
-use crate::{dialog360, text, ycloud};
+use crate::{dialog360, text, twilio, ycloud};
 
 /// A sender of WhatsApp traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,11 +22,13 @@ pub enum Sender {
     Dialog360,
     /// YCloud.
     YCloud,
+    /// Twilio.
+    Twilio,
 }
 
 impl Sender {
     /// Every sender.
-    pub const ALL: &'static [Self] = &[Self::Meta, Self::Dialog360, Self::YCloud];
+    pub const ALL: &'static [Self] = &[Self::Meta, Self::Dialog360, Self::YCloud, Self::Twilio];
 
     /// Returns the text form, as stored in the provenance of a payload.
     #[must_use]
@@ -35,6 +37,7 @@ impl Sender {
             Self::Meta => "whatsapp",
             Self::Dialog360 => "360dialog",
             Self::YCloud => "ycloud",
+            Self::Twilio => "twilio",
         }
     }
 
@@ -46,6 +49,7 @@ impl Sender {
             Self::Meta => whatsapp::split(body),
             Self::Dialog360 => dialog360::split(body),
             Self::YCloud => ycloud::split(body),
+            Self::Twilio => twilio::split(body),
         }
     }
 
@@ -55,6 +59,7 @@ impl Sender {
             Self::Meta => whatsapp::project(kind, captured),
             Self::Dialog360 => dialog360::project(kind, captured),
             Self::YCloud => ycloud::project(kind, captured),
+            Self::Twilio => twilio::project(kind, captured),
         }
     }
 

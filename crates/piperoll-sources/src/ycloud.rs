@@ -6,14 +6,14 @@ use piperoll_format::Kind;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::document::{self, at, id, object, string, text, without};
+use crate::document::{self, at, extended, id, member, object, string, text, without};
 use crate::item::Split;
 use crate::message::{Message, Origin};
 use crate::project::Captured;
 use crate::sender::{Sender, project_item};
 use crate::signature::{AppSecret, HmacSha256, SignatureError, Verified, digest_from_hex, find_secret};
 use crate::whatsapp::json;
-use crate::whatsapp::{Reading, Translation};
+use crate::whatsapp::{Reading, Translation, contact_entry};
 
 /// The header that carries the signature of a delivery.
 pub const SIGNATURE_HEADER: &str = "ycloud-signature";
@@ -134,22 +134,6 @@ fn time(message: &Value, keys: &[&str], event: &Value) -> Option<Value> {
     time.or_else(|| id(event, "createTime")).map(Value::from)
 }
 
-fn member(value: &Value, key: &str) -> Option<Value> {
-    value.get(key).cloned()
-}
-
-/// Returns an entry of `contacts[]`.
-fn contact(phone: Option<Value>, user_id: Option<Value>, profile: Option<Value>) -> Option<Value> {
-    profile.map(|profile| object([("wa_id", phone), ("user_id", user_id), ("profile", Some(profile))]))
-}
-
-/// Adds the members that say who, when and which to the content of a message.
-fn with_content<const N: usize>(message: &Value, head: [(&str, Option<Value>); N]) -> Value {
-    let mut element = without(message, &ENVELOPE);
-    element.extend(head.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
-    Value::Object(element)
-}
-
 fn read_inbound(kind: Kind, message: &Value, event: &Value) -> Translation {
     let (phone, user_id) = (member(message, "from"), member(message, "fromUserId"));
     let head = [
@@ -158,8 +142,9 @@ fn read_inbound(kind: Kind, message: &Value, event: &Value) -> Translation {
         ("from_user_id", user_id.clone()),
         ("timestamp", time(message, &["sendTime"], event)),
     ];
-    let mut fact = Translation::new(kind, with_content(message, head)).on_phone(text(message, "to"));
-    fact.contact = contact(phone, user_id, member(message, "customerProfile"));
+    let mut fact =
+        Translation::new(kind, extended(without(message, &ENVELOPE), head)).on_phone(text(message, "to"));
+    fact.contact = contact_entry(phone, user_id, member(message, "customerProfile"));
     fact.account = id(message, "wabaId");
     fact
 }
@@ -176,8 +161,9 @@ fn read_ours(kind: Kind, message: &Value, event: &Value) -> Translation {
         ("timestamp", time(message, &["sendTime", "createTime"], event)),
         ("history_context", is_history.then(|| object([("from_me", Some(Value::Bool(true)))]))),
     ];
-    let mut fact = Translation::new(kind, with_content(message, head)).on_phone(text(message, "from"));
-    fact.contact = contact(phone, user_id, member(message, "customerProfile"));
+    let mut fact =
+        Translation::new(kind, extended(without(message, &ENVELOPE), head)).on_phone(text(message, "from"));
+    fact.contact = contact_entry(phone, user_id, member(message, "customerProfile"));
     fact.account = id(message, "wabaId");
     fact
 }
@@ -202,7 +188,7 @@ fn read_status(message: &Value, event: &Value) -> Translation {
     ]);
     let mut fact = Translation::new(Kind::WhatsappStatus, element).on_phone(text(message, "from"));
     fact.content = Some(Value::Object(without(message, &ENVELOPE)));
-    fact.contact = contact(phone, user_id, member(message, "customerProfile"));
+    fact.contact = contact_entry(phone, user_id, member(message, "customerProfile"));
     fact.account = id(message, "wabaId");
     fact
 }
@@ -230,7 +216,7 @@ fn read_preference(preference: &Value, event: &Value) -> Translation {
     let business = text(preference, "businessPhoneNumber");
     let mut fact = Translation::new(Kind::WhatsappPreference, element).on_phone(business);
     let name = member(preference, "contactName").map(|name| object([("name", Some(name))]));
-    fact.contact = contact(phone, user_id, name);
+    fact.contact = contact_entry(phone, user_id, name);
     fact.account = id(preference, "wabaId");
     fact
 }

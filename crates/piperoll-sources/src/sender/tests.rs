@@ -11,6 +11,7 @@ fn fixtures(sender: Sender) -> &'static [&'static str] {
         Sender::Meta => &[include_str!("../whatsapp/fixtures/batch.json")],
         Sender::Dialog360 => &dialog360::tests::FIXTURES,
         Sender::YCloud => &ycloud::tests::FIXTURES,
+        Sender::Twilio => &twilio::tests::FIXTURES,
     }
 }
 

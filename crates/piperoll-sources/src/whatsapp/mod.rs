@@ -19,6 +19,6 @@ pub(crate) use field::kind_of_event;
 pub(crate) use project::{project, project_translation};
 pub use signature::{HandshakeError, SIGNATURE_HEADER, verify, verify_handshake};
 pub use split::split;
-pub(crate) use translation::{Reading, Translation, digits};
+pub(crate) use translation::{Reading, Translation, contact_entry, content_type_of, media};
 
 pub use crate::signature::{AppSecret, SignatureError};

@@ -10,7 +10,7 @@ use super::cutter::{Cutter, Place};
 use super::element::{self, Facts, Side};
 use super::signal;
 use super::split::unrecognised;
-use crate::document::text;
+use crate::document::{object, text};
 use crate::item::Split;
 use crate::message::Origin;
 
@@ -116,7 +116,35 @@ impl Reading<'_> {
     }
 }
 
-/// Returns the digits of a phone number as written.
-pub(crate) fn digits(phone: &str) -> String {
+/// Returns an entry of `contacts[]` if anything is known of the person's profile.
+pub(crate) fn contact_entry(
+    phone: Option<Value>,
+    user_id: Option<Value>,
+    profile: Option<Value>,
+) -> Option<Value> {
+    profile.map(|profile| object([("wa_id", phone), ("user_id", user_id), ("profile", Some(profile))]))
+}
+
+/// Returns a media object. Senders other than Meta name media by address, which takes the place of the id.
+pub(crate) fn media(
+    address: Option<Value>,
+    mime_type: Option<Value>,
+    filename: Option<Value>,
+    caption: Option<Value>,
+) -> Value {
+    object([("id", address), ("mime_type", mime_type), ("filename", filename), ("caption", caption)])
+}
+
+/// Returns the content type of a message that carries a file of this media type.
+pub(crate) fn content_type_of(mime_type: &str) -> &'static str {
+    match mime_type.split('/').next() {
+        Some("image") => "image",
+        Some("video") => "video",
+        Some("audio") => "audio",
+        _ => "document",
+    }
+}
+
+fn digits(phone: &str) -> String {
     phone.chars().filter(char::is_ascii_digit).collect()
 }
