@@ -34,6 +34,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
     }
 }
 
+/// A body must arrive within this time.
+const BODY_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Reads a body of at most `bytes_max` bytes.
 pub(crate) async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
     let too_large =
@@ -42,7 +45,9 @@ pub(crate) async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize)
     if announced.is_some_and(|length: usize| length > bytes_max) {
         return Err(too_large());
     }
-    axum::body::to_bytes(body, bytes_max).await.map_err(|error| {
+    let read = tokio::time::timeout(BODY_WITHIN, axum::body::to_bytes(body, bytes_max)).await;
+    let read = read.map_err(|_| ApiError::new(ErrorCode::Invalid, "the body did not arrive in time"))?;
+    read.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
             too_large()
