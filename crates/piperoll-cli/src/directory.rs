@@ -208,5 +208,7 @@ fn write_durably(options: &mut OpenOptions, path: &Path, bytes: &[u8]) -> io::Re
     file.set_permissions(fs::Permissions::from_mode(SECRET_FILE_MODE))?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+    // A name alone is in the directory at hand, which has an empty name here.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(parent)?.sync_all()
 }
