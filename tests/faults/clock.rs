@@ -25,8 +25,7 @@ fn plan(archive: &TestArchive, engine: &Engine) -> DisposalPlan {
 async fn time_of_the_ledger_never_decreases() {
     let archive = TestArchive::in_memory().await;
     let engine = archive.open().await;
-    let times =
-        [NOW, NOW - DAY, NOW - TEN_YEARS, 0, NOW + 1, NOW + TEN_YEARS, NOW + 2, NOW + TEN_YEARS + 1];
+    let times = [NOW, NOW - DAY, NOW - TEN_YEARS, 0, NOW + 1, NOW + TEN_YEARS, NOW + 2, NOW + TEN_YEARS + 1];
     let mut latest = 0;
     for (n, time) in times.into_iter().enumerate() {
         archive.clock.set(time);

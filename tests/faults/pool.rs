@@ -32,10 +32,15 @@ async fn full_pool_refuses_and_takes_again_when_it_has_room() {
         let (receipt, text) = task.await.unwrap();
         acknowledged.push((receipt.unwrap(), text));
     }
-    acknowledged.push((submit_one(&engine, message("too many", "too many")).await.unwrap(), "too many".into()));
+    acknowledged
+        .push((submit_one(&engine, message("too many", "too many")).await.unwrap(), "too many".into()));
     let events = archive.check_everything(Some(&engine)).await;
     acknowledged.iter().for_each(|(receipt, text)| check_receipt(&events, receipt, text));
-    assert_eq!(events.len(), 1 + acknowledged.len(), "what was refused was not stored behind the sender's back");
+    assert_eq!(
+        events.len(),
+        1 + acknowledged.len(),
+        "what was refused was not stored behind the sender's back"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,7 +94,11 @@ async fn paused_writer_that_wakes_up_late_sequences_its_batch_again() {
         }
         gate.release();
         let receipt = paused.await.unwrap();
-        assert_eq!(receipt.seq.0, acknowledged.last().unwrap().0.seq.0 + 1, "it comes after what was quicker");
+        assert_eq!(
+            receipt.seq.0,
+            acknowledged.last().unwrap().0.seq.0 + 1,
+            "it comes after what was quicker"
+        );
         acknowledged.push((receipt, text));
         check(&archive, &acknowledged).await;
     }

@@ -1,8 +1,8 @@
 //! A ledger with everything that an engine needs, and the means to reopen, disturb and check it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
@@ -11,6 +11,7 @@ use piperoll_engine::{
 };
 use piperoll_format::{Kek, LedgerId, SubmissionGroup, Timestamp};
 use piperoll_policy::{Policy, PolicySet};
+use piperoll_server::Role;
 use piperoll_store::{DirectoryStore, FaultyStore, ManualClock, MemoryStore, WormStore};
 use piperoll_verify::{LedgerReader, StoreKeys};
 use tempfile::TempDir;
@@ -80,6 +81,7 @@ pub struct TestArchive {
     ledger: LedgerId,
     dir: TempDir,
     engines: AtomicU64,
+    pub(crate) tokens: OnceLock<Arc<Vec<(Role, String)>>>,
 }
 
 impl TestArchive {
@@ -114,6 +116,7 @@ impl TestArchive {
             ledger,
             dir,
             engines: AtomicU64::new(0),
+            tokens: OnceLock::new(),
         };
         let keys = writer_keys();
         let new = NewLedger {
@@ -172,16 +175,20 @@ impl TestArchive {
         settings: Settings,
         entropy: Box<dyn Entropy>,
     ) -> Result<Engine, EngineError> {
-        let components = Components {
-            store,
+        let components = Components { store, state_dir: state.to_owned(), entropy, ..self.components() };
+        Engine::open(components, settings).await
+    }
+
+    pub(crate) fn components(&self) -> Components {
+        Components {
+            store: self.store.clone(),
             ledger: self.ledger,
             clock: self.clock.clone(),
-            entropy,
+            entropy: self.entropy(),
             keys: writer_keys(),
             policies: self.policies.clone(),
-            state_dir: state.to_owned(),
-        };
-        Engine::open(components, settings).await
+            state_dir: self.state_dir(),
+        }
     }
 
     /// No two engines draw the same keys, as with real randomness.
@@ -193,6 +200,12 @@ impl TestArchive {
     #[must_use]
     pub const fn ledger(&self) -> LedgerId {
         self.ledger
+    }
+
+    /// Returns the folder that holds everything: the store, if it is in a directory, the local state and the index.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Returns the folder of the first engine's local state.

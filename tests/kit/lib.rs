@@ -5,15 +5,25 @@
 #![expect(clippy::disallowed_methods, reason = "the kit is for tests, which may unwrap and measure")]
 
 mod archive;
+mod binary;
+mod body;
 mod check;
 mod entropy;
+mod http;
 mod module;
+mod running;
+mod served;
 mod submission;
 mod wait;
 
 pub use archive::{KEK, NOW, ORIGIN, SIGNING_KEY, TestArchive, quick_settings, submit_one};
+pub use binary::{command, piperoll, piperoll_audit};
+pub use body::{NamedBody, corpus, fixtures, webhook, webhook_to};
 pub use check::{Stored, check_receipt};
 pub use entropy::SeededEntropy;
+pub use http::{escape, sign};
 pub use module::forgotten_modules;
+pub use running::{Connection, Running};
+pub use served::{APP_SECRET, Answer, Served, VERIFY_TOKEN};
 pub use submission::{delivery, message, numbered_message};
 pub use wait::until;

@@ -1,0 +1,12 @@
+//! The programs as people and scripts use them: real processes on real directories.
+#![expect(clippy::disallowed_methods, reason = "tests may unwrap and measure")]
+
+mod damage;
+mod kill;
+mod story;
+mod transcript;
+
+#[test]
+fn no_test_file_is_forgotten() {
+    assert_eq!(piperoll_tests::forgotten_modules("cli"), Vec::<String>::new());
+}
