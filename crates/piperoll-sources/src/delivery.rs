@@ -5,7 +5,7 @@ use piperoll_format::Timestamp;
 /// An inbound request whose sender was authenticated, with the exact bytes of its body.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
-    /// The sender's module: `whatsapp`, or the name of a generic source.
+    /// The sender's name ([`Sender::as_str`](crate::Sender::as_str)), or that of a generic source.
     pub source: &'a str,
     /// The body before any decoding.
     pub body: &'a [u8],

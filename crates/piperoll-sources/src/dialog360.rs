@@ -7,9 +7,7 @@ use serde_json::Value;
 
 use crate::document::{self, text};
 use crate::item::Split;
-use crate::message::Message;
-use crate::project::Captured;
-use crate::sender::{Sender, no_slice, project_item};
+use crate::sender::Sender;
 use crate::signature::{AppSecret, HmacSha256, SignatureError, Verified, digest_from_hex, find_secret};
 use crate::whatsapp::{self, Reading, Translation};
 
@@ -45,13 +43,8 @@ pub fn split(body: &[u8]) -> Split {
     }
 }
 
-pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
-    let is_event = captured.whole && captured.parts.first().is_some_and(|body| read(body).is_some());
-    if is_event { project_item(kind, captured, read, no_slice) } else { whatsapp::project(kind, captured) }
-}
-
 /// Reads a partner event; Meta's bodies have no `event`.
-fn read(body: &[u8]) -> Option<Reading<'_>> {
+pub(crate) fn read(body: &[u8]) -> Option<Reading<'_>> {
     let event = document::read(body)?;
     let name = text(&event, "event")?;
     let data = event.get("data")?;

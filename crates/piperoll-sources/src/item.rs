@@ -14,7 +14,8 @@ pub struct Item {
     pub source_id: Option<String>,
     /// The natural person it is about: `wa:<digits>`, `bsuid:<id>` or `group:<id>`; `None` for account facts.
     pub subject: Option<String>,
-    /// The business number's id (`phone_number_id`), where the envelope names one.
+    /// The business number's id, where the envelope names one: Meta's `phone_number_id`; from other senders the
+    /// number's digits, or what the sender calls the number (an app, a channel).
     pub number: Option<String>,
     /// When it happened according to the sender, in microseconds since the epoch; may be absurd.
     pub occurred_at: Option<i64>,

@@ -3,12 +3,16 @@
 //! Everything is a pure function over bytes. There is no clock and no network, nothing is refused for its content,
 //! and nothing here decides how long anything is kept.
 
+pub mod aws;
+pub mod bird;
 #[cfg(test)]
 mod check;
 mod delivery;
 pub mod dialog360;
 mod document;
 mod generic;
+pub mod gupshup;
+pub mod infobip;
 mod item;
 mod message;
 mod project;
@@ -16,6 +20,7 @@ mod sender;
 mod signature;
 mod text;
 pub mod twilio;
+pub mod vonage;
 pub mod whatsapp;
 pub mod ycloud;
 

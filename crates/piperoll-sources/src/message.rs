@@ -99,7 +99,7 @@ pub struct Party {
 /// A business number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BusinessNumber {
-    /// `phone_number_id`.
+    /// `phone_number_id`, or what another sender names the number by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Digits of `display_phone_number`.
@@ -112,7 +112,7 @@ pub struct BusinessNumber {
 pub struct Attachment {
     /// `image`, `document`, `audio` …
     pub attachment_type: String,
-    /// The media id to fetch it with.
+    /// The media id to fetch it with; the address itself, where the sender is not Meta and gives one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_id: Option<String>,
     /// Claimed media type.

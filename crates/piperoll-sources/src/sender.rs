@@ -11,7 +11,7 @@ use crate::item::Split;
 use crate::message::Message;
 use crate::project::Captured;
 use crate::whatsapp::{self, Reading, Translation, project_translation};
-use crate::{dialog360, text, twilio, ycloud};
+use crate::{aws, bird, dialog360, gupshup, infobip, text, twilio, vonage, ycloud};
 
 /// A sender of WhatsApp traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,15 +20,35 @@ pub enum Sender {
     Meta,
     /// 360dialog: Meta's bodies, and the partner webhook.
     Dialog360,
-    /// YCloud.
+    /// `YCloud`.
     YCloud,
     /// Twilio.
     Twilio,
+    /// AWS End User Messaging Social.
+    Aws,
+    /// Gupshup, version 2 and 3.
+    Gupshup,
+    /// Infobip.
+    Infobip,
+    /// Bird, formerly `MessageBird`.
+    Bird,
+    /// Vonage.
+    Vonage,
 }
 
 impl Sender {
     /// Every sender.
-    pub const ALL: &'static [Self] = &[Self::Meta, Self::Dialog360, Self::YCloud, Self::Twilio];
+    pub const ALL: &'static [Self] = &[
+        Self::Meta,
+        Self::Dialog360,
+        Self::YCloud,
+        Self::Twilio,
+        Self::Aws,
+        Self::Gupshup,
+        Self::Infobip,
+        Self::Bird,
+        Self::Vonage,
+    ];
 
     /// Returns the text form, as stored in the provenance of a payload.
     #[must_use]
@@ -38,6 +58,11 @@ impl Sender {
             Self::Dialog360 => "360dialog",
             Self::YCloud => "ycloud",
             Self::Twilio => "twilio",
+            Self::Gupshup => "gupshup",
+            Self::Infobip => "infobip",
+            Self::Bird => "bird",
+            Self::Vonage => "vonage",
+            Self::Aws => "aws",
         }
     }
 
@@ -50,6 +75,11 @@ impl Sender {
             Self::Dialog360 => dialog360::split(body),
             Self::YCloud => ycloud::split(body),
             Self::Twilio => twilio::split(body),
+            Self::Gupshup => gupshup::split(body),
+            Self::Infobip => infobip::split(body),
+            Self::Bird => bird::split(body),
+            Self::Vonage => vonage::split(body),
+            Self::Aws => aws::split(body),
         }
     }
 
@@ -57,9 +87,14 @@ impl Sender {
     pub(crate) fn project(self, kind: Kind, captured: &Captured<'_>) -> Message {
         match self {
             Self::Meta => whatsapp::project(kind, captured),
-            Self::Dialog360 => dialog360::project(kind, captured),
-            Self::YCloud => ycloud::project(kind, captured),
-            Self::Twilio => twilio::project(kind, captured),
+            Self::Dialog360 => project_event(kind, captured, dialog360::read),
+            Self::YCloud => project_item(kind, captured, ycloud::read, ycloud::read_slice),
+            Self::Twilio => project_item(kind, captured, twilio::read, no_slice),
+            Self::Aws => aws::project(kind, captured),
+            Self::Gupshup => project_event(kind, captured, gupshup::read),
+            Self::Infobip => project_item(kind, captured, infobip::read, infobip::read_slice),
+            Self::Bird => project_item(kind, captured, bird::read, no_slice),
+            Self::Vonage => project_item(kind, captured, vonage::read, no_slice),
         }
     }
 
@@ -124,6 +159,16 @@ pub(crate) fn project_item(
     };
     message.texts.append(&mut texts);
     message
+}
+
+/// Reads an item of a sender that passes Meta's bodies through beside events of its own.
+fn project_event(kind: Kind, captured: &Captured<'_>, read_body: ReadBody) -> Message {
+    let is_event = captured.whole && captured.parts.first().is_some_and(|body| read_body(body).is_some());
+    if is_event {
+        project_item(kind, captured, read_body, no_slice)
+    } else {
+        whatsapp::project(kind, captured)
+    }
 }
 
 /// Reads no slice, for senders whose bodies hold one fact.

@@ -14,9 +14,7 @@ use subtle::ConstantTimeEq;
 
 use crate::document::{extended, member, object, text, without};
 use crate::item::Split;
-use crate::message::Message;
-use crate::project::Captured;
-use crate::sender::{Sender, no_slice, project_item};
+use crate::sender::Sender;
 use crate::signature::{AppSecret, SignatureError, Verified, digest_from_hex, find_secret, mac_from_base64};
 use crate::whatsapp::{Reading, Translation, contact_entry, content_type_of, media};
 
@@ -81,10 +79,6 @@ pub fn split(body: &[u8]) -> Split {
     Reading::split(read(body), body)
 }
 
-pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
-    project_item(kind, captured, read, no_slice)
-}
-
 /// Reads a form as an object of strings; `None` if a parameter stands twice.
 fn read_form(body: &[u8]) -> Option<Value> {
     let mut form = Map::new();
@@ -96,7 +90,7 @@ fn read_form(body: &[u8]) -> Option<Value> {
     Some(Value::Object(form))
 }
 
-fn read(body: &[u8]) -> Option<Reading<'_>> {
+pub(crate) fn read(body: &[u8]) -> Option<Reading<'_>> {
     let form = read_form(body)?;
     let sid = ["MessageSid", "SmsMessageSid", "SmsSid"].iter().find_map(|key| text(&form, key))?;
     let id = Some(Value::from(Sender::Twilio.id(sid)));

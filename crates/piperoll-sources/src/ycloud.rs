@@ -1,4 +1,4 @@
-//! YCloud: one event a request; messages in Meta's words, what surrounds them in YCloud's own.
+//! `YCloud`: one event a request; messages in Meta's words, what surrounds them in words of its own.
 //!
 //! Bodies and signature: docs.ycloud.com, "Webhook reference" and "Configure webhooks".
 
@@ -8,9 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::document::{self, at, extended, id, member, object, string, text, without};
 use crate::item::Split;
-use crate::message::{Message, Origin};
-use crate::project::Captured;
-use crate::sender::{Sender, project_item};
+use crate::message::Origin;
+use crate::sender::Sender;
 use crate::signature::{AppSecret, HmacSha256, SignatureError, Verified, digest_from_hex, find_secret};
 use crate::whatsapp::json;
 use crate::whatsapp::{Reading, Translation, contact_entry};
@@ -47,11 +46,11 @@ pub fn split(body: &[u8]) -> Split {
     Reading::split(read(body), body)
 }
 
-pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
-    project_item(kind, captured, read, |slice| read_contact(&document::read(slice)?))
+pub(crate) fn read_slice(slice: &[u8]) -> Option<Translation> {
+    read_contact(&document::read(slice)?)
 }
 
-fn read(body: &[u8]) -> Option<Reading<'_>> {
+pub(crate) fn read(body: &[u8]) -> Option<Reading<'_>> {
     let event = document::read(body)?;
     let name = text(&event, "type").filter(|_| event.get("id").is_some())?;
     let inbound = event.get("whatsappInboundMessage");
@@ -84,7 +83,7 @@ fn read(body: &[u8]) -> Option<Reading<'_>> {
     Some(Reading::whole(body, fact))
 }
 
-/// What YCloud writes beside the content of a message.
+/// What the sender writes beside the content of a message.
 const ENVELOPE: [&str; 34] = [
     "bizType",
     "conversation",
@@ -122,7 +121,7 @@ const ENVELOPE: [&str; 34] = [
     "senderId",
 ];
 
-/// Returns a message's wamid, else YCloud's id of it.
+/// Returns a message's wamid, else the sender's id of it.
 fn message_id(message: &Value) -> Option<Value> {
     let id = string(message, "wamid").or_else(|| Some(Sender::YCloud.id(text(message, "id")?)));
     id.map(Value::from)
@@ -193,7 +192,7 @@ fn read_status(message: &Value, event: &Value) -> Translation {
     fact
 }
 
-/// Returns WhatsApp's own error if there is one, else YCloud's.
+/// Returns WhatsApp's own error if there is one, else the sender's.
 fn errors(message: &Value) -> Option<Value> {
     let native = member(message, "whatsappApiError").filter(Value::is_object);
     native.or_else(|| {
@@ -221,7 +220,7 @@ fn read_preference(preference: &Value, event: &Value) -> Translation {
     fact
 }
 
-/// Reads that a person left YCloud's list of recipients, or is on it again.
+/// Reads that a person left the sender's list of recipients, or is on it again.
 fn read_unsubscription(name: &str, event: &Value) -> Translation {
     let Some(entry) = event.get("contactUnsubscribe") else { return read_rest(name, event) };
     if text(entry, "channel").is_some_and(|channel| !channel.eq_ignore_ascii_case("whatsapp")) {

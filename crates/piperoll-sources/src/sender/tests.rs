@@ -12,6 +12,11 @@ fn fixtures(sender: Sender) -> &'static [&'static str] {
         Sender::Dialog360 => &dialog360::tests::FIXTURES,
         Sender::YCloud => &ycloud::tests::FIXTURES,
         Sender::Twilio => &twilio::tests::FIXTURES,
+        Sender::Gupshup => &gupshup::tests::FIXTURES,
+        Sender::Infobip => &infobip::tests::FIXTURES,
+        Sender::Bird => &bird::tests::FIXTURES,
+        Sender::Vonage => &vonage::tests::FIXTURES,
+        Sender::Aws => &aws::tests::FIXTURES,
     }
 }
 
@@ -90,4 +95,21 @@ fn corpus_is_taken_by_every_sender() {
             Sender::ALL.iter().for_each(|sender| take(*sender, &body));
         }
     }
+}
+
+#[test]
+fn arbitrary_signatures_are_judged() {
+    let secrets = [crate::AppSecret::new("secret")];
+    bolero::check!().with_iterations(2_000).with_type().for_each(
+        |(header, other, body): &(String, String, Vec<u8>)| {
+            let header = Some(header.as_str());
+            assert!(whatsapp::verify(header, body, &secrets).is_err());
+            assert!(dialog360::verify(header, body, &secrets).is_err());
+            assert!(ycloud::verify(header, body, &secrets).is_err());
+            assert!(twilio::verify(header, other, body, &secrets).is_err());
+            assert!(bird::verify(header, Some("1"), other, body, &secrets).is_err());
+            assert!(vonage::verify(header, body, &secrets).is_err());
+            assert!(aws::parse(body).is_err() && !aws::certificate_host_is_allowed(other));
+        },
+    );
 }

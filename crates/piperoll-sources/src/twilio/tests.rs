@@ -1,5 +1,7 @@
 //! Forms as Twilio documents them, with made-up people.
 
+#![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
+
 use super::*;
 use crate::check::{check, project_whole};
 use crate::message::{Direction, Reference, Relation};

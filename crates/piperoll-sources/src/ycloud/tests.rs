@@ -1,4 +1,6 @@
-//! Events as YCloud documents them, with made-up people.
+//! Events as `YCloud` documents them, with made-up people.
+
+#![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
 use super::*;
 use crate::check::{check, project_slices, project_whole, skeleton, split_valid};
