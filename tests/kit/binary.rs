@@ -32,16 +32,8 @@ fn build() -> [PathBuf; 2] {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "piperoll-cli",
-            "--package",
-            "piperoll-audit",
-            "--profile",
-            profile,
-        ])
+        // All targets of the workspace together, as the tests were built: then nothing is compiled twice.
+        .args(["build", "--quiet", "--workspace", "--all-targets", "--profile", profile])
         .arg("--target-dir")
         .arg(target_dir)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())

@@ -23,7 +23,7 @@ struct Step {
 }
 
 /// The steps, cheapest first. A new check is one line here.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step {
         name: "format",
         work: Work::Cargo { arguments: &["fmt", "--all", "--check"], component: Some("rustfmt") },
@@ -36,6 +36,11 @@ const STEPS: [Step; 5] = [
             arguments: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
             component: Some("clippy"),
         },
+    },
+    // Tests of the programs run them; built together with the tests, nothing is compiled twice.
+    Step {
+        name: "build",
+        work: Work::Cargo { arguments: &["build", "--workspace", "--all-targets"], component: None },
     },
     Step { name: "tests", work: Work::Tests },
 ];
