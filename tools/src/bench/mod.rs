@@ -99,7 +99,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let [program] = archive::build(&["tools"], ["tools"])?;
         let status = Command::new(&program).args(std::env::args_os().skip(1)).status();
         let status = status.with_context(|| format!("cannot start `{}`", program.display()))?;
-        return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        if !status.success() {
+            say(&format!("the release build of the bench ended with {status}"));
+            return Ok(ExitCode::FAILURE);
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     let temporary;
     let dir = match &arguments.keep {
