@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use piperoll_format::{Kek, Kind, Seq};
 use piperoll_store::{DirectoryStore, SystemClock, WormStore};
@@ -15,7 +15,10 @@ use piperoll_verify::{LedgerReader, StoreKeys, find_ledgers};
 const ROUNDS: u64 = 32;
 const CONNECTIONS: usize = 4;
 
-/// A sequence that only looks random (SplitMix64).
+/// A server that gives fewer answers than the round wants in so long has failed.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A sequence that only looks random (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -33,6 +36,15 @@ impl Random {
 struct Known {
     acknowledged: BTreeSet<String>,
     open: BTreeSet<String>,
+    /// Answers of the server that runs now.
+    answers: u64,
+}
+
+/// What all senders know together, and a bell for each answer.
+#[derive(Debug, Default)]
+struct Senders {
+    known: Mutex<Known>,
+    answered: Condvar,
 }
 
 fn body(id: &str) -> Vec<u8> {
@@ -45,21 +57,17 @@ fn body(id: &str) -> Vec<u8> {
     }
 }
 
-/// Sends ids until the connection breaks; `acknowledged` counts over all connections.
-fn send(
-    connection: &mut Connection,
-    ids: impl Iterator<Item = String>,
-    known: &Mutex<Known>,
-    count: &AtomicUsize,
-) {
+/// Sends ids until the connection breaks.
+fn send(connection: &mut Connection, ids: impl Iterator<Item = String>, senders: &Senders) {
     for id in ids {
-        known.lock().unwrap().open.insert(id.clone());
+        senders.known.lock().unwrap().open.insert(id.clone());
         match connection.signed_post(&body(&id)) {
             Ok(200) => {
-                let mut known = known.lock().unwrap();
+                let mut known = senders.known.lock().unwrap();
                 known.open.remove(&id);
                 known.acknowledged.insert(id);
-                count.fetch_add(1, Ordering::SeqCst);
+                known.answers += 1;
+                senders.answered.notify_all();
             }
             Ok(status) => panic!("expected 200 or a broken connection, found {status}"),
             Err(_) => return,
@@ -68,11 +76,11 @@ fn send(
 }
 
 /// One life of a server.
-fn live(home: &Path, round: u64, random: &mut Random, known: &Arc<Mutex<Known>>) {
+fn live(home: &Path, round: u64, random: &mut Random, senders: &Senders) {
     let running = Running::start(home, "archive");
-    let count = Arc::new(AtomicUsize::new(0));
     let again: Vec<String> = {
-        let known = known.lock().unwrap();
+        let mut known = senders.known.lock().unwrap();
+        known.answers = 0;
         let every = known.acknowledged.len() / 20 + 1;
         known.open.iter().chain(known.acknowledged.iter().step_by(every)).cloned().collect()
     };
@@ -82,15 +90,17 @@ fn live(home: &Path, round: u64, random: &mut Random, known: &Arc<Mutex<Known>>)
         for sender in 0..CONNECTIONS {
             let again: Vec<String> = again.iter().skip(sender).step_by(CONNECTIONS).cloned().collect();
             let fresh = (0..100).map(move |n| format!("wamid.{round}.{sender}.{n}"));
-            let (known, count, running) = (known.clone(), count.clone(), &running);
+            let running = &running;
             scope.spawn(move || {
                 let Ok(mut connection) = running.connect() else { return };
-                send(&mut connection, again.into_iter().chain(fresh), &known, &count);
+                send(&mut connection, again.into_iter().chain(fresh), senders);
             });
         }
-        while (count.load(Ordering::SeqCst) as u64) < enough {
-            std::thread::yield_now();
-        }
+        let known = senders.known.lock().unwrap();
+        let waiting = |known: &mut Known| known.answers < enough;
+        let (known, waited) = senders.answered.wait_timeout_while(known, ANSWERS_WITHIN, waiting).unwrap();
+        drop(known);
+        assert!(!waited.timed_out(), "the server of round {round} answers");
         for _ in 0..spins {
             std::hint::spin_loop();
         }
@@ -133,17 +143,17 @@ fn nothing_acknowledged_is_lost_or_stored_twice_when_the_process_is_killed() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     assert!(command(piperoll(), home).args(["init", "--json"]).output().unwrap().status.success());
-    let known = Arc::new(Mutex::new(Known::default()));
+    let senders = Senders::default();
     let mut random = Random(2);
     for round in 0..ROUNDS {
-        live(home, round, &mut random, &known);
+        live(home, round, &mut random, &senders);
     }
     let running = Running::start(home, "archive");
-    let open: Vec<String> = known.lock().unwrap().open.iter().cloned().collect();
-    send(&mut running.connect().unwrap(), open.into_iter(), &known, &AtomicUsize::new(0));
+    let open: Vec<String> = senders.known.lock().unwrap().open.iter().cloned().collect();
+    send(&mut running.connect().unwrap(), open.into_iter(), &senders);
     assert!(running.stop().success());
 
-    let known = known.lock().unwrap();
+    let known = senders.known.lock().unwrap();
     assert!(
         known.open.is_empty() && known.acknowledged.len() > 200,
         "{} were sent",

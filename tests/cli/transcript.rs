@@ -179,6 +179,7 @@ impl Stage<'_> {
                 return;
             }
             assert!(started.elapsed() < DUE_WITHIN, "nothing becomes searchable: {view}");
+            std::thread::park_timeout(Duration::from_millis(10));
         }
     }
 

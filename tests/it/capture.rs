@@ -12,7 +12,11 @@ async fn capture_all(bodies: &[NamedBody]) {
         let first = served.size();
         let answer = served.deliver(&body.bytes).await;
         assert_eq!(answer.status, 200, "{}", body.name);
-        for seq in first..served.size() {
+        // At-least-once senders send everything again.
+        let size = served.size();
+        served.deliver(&body.bytes).await.is_status(200);
+        assert_eq!(served.size(), size, "{} is not stored again", body.name);
+        for seq in first..size {
             check_raw(&served, seq, body).await;
         }
     }
@@ -21,15 +25,7 @@ async fn capture_all(bodies: &[NamedBody]) {
     for body in bodies {
         found_by_id += check_found(&served, &events, body).await;
     }
-    for body in bodies {
-        // At-least-once senders send everything again.
-        let before = served.size();
-        let again = served.deliver(&body.bytes).await;
-        assert_eq!((again.status.as_u16(), served.size() >= before), (200, true), "{}", body.name);
-    }
     assert!(found_by_id * 3 >= bodies.len(), "many bodies have an id of the sender's");
-    assert_eq!(repeats(&served).await, 0, "nothing is stored again");
-    served.check_everything().await;
     served.close().await;
 }
 
@@ -68,28 +64,11 @@ fn is_named(body: &[u8], id: &str) -> bool {
     })
 }
 
-/// How many messages there are beyond the first of each id and content.
-async fn repeats(served: &Served<'_>) -> usize {
-    let events = served.on.events().await;
-    let captured: Vec<_> = events
-        .iter()
-        .filter(|event| event.kind.as_str().starts_with("whatsapp.") && event.source_id.is_some())
-        .collect();
-    let mut distinct: Vec<_> =
-        captured.iter().map(|event| (event.kind, &event.source_id, &event.bytes)).collect();
-    distinct.sort_by_key(|(kind, id, bytes)| (kind.as_str(), *id, *bytes));
-    distinct.dedup();
-    captured.len() - distinct.len()
-}
-
 async fn check_raw(served: &Served<'_>, seq: u64, body: &NamedBody) {
     let raw = served.read(&format!("/v1/events/{seq}/raw")).await;
     assert_eq!(raw.status, 200, "{}", body.name);
-    // Reading is recorded, so later events of the range may be the archive's own.
-    if raw.header("piperoll-signature").is_some() {
-        assert_eq!(raw.body, body.bytes, "{}: event {seq} gives the exact bytes", body.name);
-        assert_eq!(raw.header("piperoll-signature-valid"), Some("true"), "{}: event {seq}", body.name);
-    }
+    assert_eq!(raw.body, body.bytes, "{}: event {seq} gives the exact bytes", body.name);
+    assert_eq!(raw.header("piperoll-signature-valid"), Some("true"), "{}: event {seq}", body.name);
 }
 
 #[tokio::test(flavor = "multi_thread")]
