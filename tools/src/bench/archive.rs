@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::http::{Connection, write_request};
-use super::machine::{field, number};
+use super::machine::{field, number, processor_time};
 use super::process::{bytes_below, output, stop, wait_until};
 use super::supply::{APP_SECRET, VERIFY_TOKEN};
 use crate::repository::cargo;
@@ -201,6 +201,15 @@ impl Server {
             kib.map(|kib| kib * 1024.0 / 1e6).with_context(|| format!("expected `{name}` in its status"))
         };
         Ok(Memory { peak: megabytes("VmHWM")?, anonymous: megabytes("RssAnon")? })
+    }
+
+    /// Reads how long the server used the processors so far.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the server has ended.
+    pub(super) fn processor_time(&self) -> Result<Duration> {
+        processor_time(&self.child.id().to_string())
     }
 
     /// Stops the server and waits for it.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::archive::Archive;
 use super::figure::{Figure, Results, Target};
 use super::load::{Load, drive};
+use super::machine::processor_time;
 use super::millis;
 use super::probe::flush;
 use super::supply::Supply;
@@ -28,6 +29,8 @@ pub(super) struct Phase {
     pub(super) rate: Figure,
     p50: Figure,
     p99: Figure,
+    /// Processor time of the server and of the load generator.
+    cost: [Figure; 2],
 }
 
 pub(super) static AT_1: Phase = Phase {
@@ -36,6 +39,10 @@ pub(super) static AT_1: Phase = Phase {
     rate: rate("ingest-1", "ingest, 1 message a POST, 1 connection", Target::None),
     p50: latency("ingest-1-p50", "ingest, 1 connection, p50", Target::AtMost(3.0)),
     p99: latency("ingest-1-p99", "ingest, 1 connection, p99", Target::None),
+    cost: [
+        cost("ingest-1-server", "ingest, 1 connection, processor time of the server"),
+        cost("ingest-1-generator", "ingest, 1 connection, processor time of the load generator"),
+    ],
 };
 pub(super) static AT_64: Phase = Phase {
     connections: 64,
@@ -43,6 +50,10 @@ pub(super) static AT_64: Phase = Phase {
     rate: rate("ingest-64", "ingest, 1 message a POST, 64 connections", Target::AtLeast(12_000.0)),
     p50: latency("ingest-64-p50", "ingest, 64 connections, p50", Target::None).detail(),
     p99: latency("ingest-64-p99", "ingest, 64 connections, p99", Target::AtMost(50.0)),
+    cost: [
+        cost("ingest-64-server", "ingest, 64 connections, processor time of the server"),
+        cost("ingest-64-generator", "ingest, 64 connections, processor time of the load generator"),
+    ],
 };
 pub(super) static AT_256: Phase = Phase {
     connections: 256,
@@ -50,6 +61,10 @@ pub(super) static AT_256: Phase = Phase {
     rate: rate("ingest-256", "ingest, 1 message a POST, 256 connections", Target::AtLeast(18_000.0)),
     p50: latency("ingest-256-p50", "ingest, 256 connections, p50", Target::None).detail(),
     p99: latency("ingest-256-p99", "ingest, 256 connections, p99", Target::None),
+    cost: [
+        cost("ingest-256-server", "ingest, 256 connections, processor time of the server"),
+        cost("ingest-256-generator", "ingest, 256 connections, processor time of the load generator"),
+    ],
 };
 pub(super) static HISTORY: Phase = Phase {
     connections: 8,
@@ -57,6 +72,10 @@ pub(super) static HISTORY: Phase = Phase {
     rate: rate("ingest-history", "ingest, history of 1,000 messages a POST", Target::AtLeast(40_000.0)),
     p50: latency("ingest-history-p50", "ingest, history, p50", Target::None).detail(),
     p99: latency("ingest-history-p99", "ingest, history, p99", Target::None).detail(),
+    cost: [
+        cost("ingest-history-server", "ingest, history, processor time of the server"),
+        cost("ingest-history-generator", "ingest, history, processor time of the load generator"),
+    ],
 };
 
 const fn rate(key: &'static str, title: &'static str, target: Target) -> Figure {
@@ -65,6 +84,10 @@ const fn rate(key: &'static str, title: &'static str, target: Target) -> Figure 
 
 const fn latency(key: &'static str, title: &'static str, target: Target) -> Figure {
     Figure::new(key, title, "ms", target)
+}
+
+const fn cost(key: &'static str, title: &'static str) -> Figure {
+    Figure::new(key, title, "µs/event", Target::None).detail()
 }
 
 /// The requests of all rounds: each phase has a new archive, so every round can send the same.
@@ -109,7 +132,12 @@ pub(super) fn round(
         let load =
             Load { connections: phase.connections, warm_up: WARM_UP, measured: Duration::from_secs(seconds) };
         let before = flush(dir)?;
+        let used = [server.processor_time()?, processor_time("self")?];
         let outcome = drive(&server.address, load, supply, &mut 0)?;
+        let used = [
+            server.processor_time()?.saturating_sub(used[0]),
+            processor_time("self")?.saturating_sub(used[1]),
+        ];
         let probes = Some([before, flush(dir)?]);
         if outcome.refused > 0 {
             say(&format!("  {} requests were refused, the last with {}", outcome.refused, outcome.refusal));
@@ -117,10 +145,18 @@ pub(super) fn round(
         results.add(&phase.rate, outcome.rate(), probes);
         results.add(&phase.p50, millis(outcome.latency.quantile(0.5)), None);
         results.add(&phase.p99, millis(outcome.latency.quantile(0.99)), None);
+        for (figure, used) in phase.cost.iter().zip(used) {
+            results.add(figure, micros_each(used, outcome.stored), None);
+        }
         say(&format!("  slowest {:.1} ms", millis(outcome.latency.max())));
         server.stop()?;
     }
     Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn micros_each(used: Duration, events: u64) -> f64 {
+    used.as_secs_f64() * 1e6 / events as f64
 }
 
 /// Gives a path in `dir` that nothing has yet.

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use anyhow::{Context, Result};
 use serde::Serialize;
 
 /// The machine and the disk.
@@ -14,6 +16,8 @@ pub(super) struct Machine {
     pub(super) kernel: String,
     /// Of the directory where everything is stored.
     pub(super) file_system: String,
+    /// Of one minute, before the bench began: what others took from it.
+    pub(super) load_average: String,
 }
 
 impl Machine {
@@ -33,6 +37,7 @@ impl Machine {
                 Some((_, kind)) => kind.to_owned(),
                 None => unknown(),
             },
+            load_average: text("/proc/loadavg").split(' ').next().map_or_else(unknown, str::to_owned),
         }
     }
 
@@ -43,8 +48,10 @@ impl Machine {
 
     /// Gives the machine in one line.
     pub(super) fn line(&self) -> String {
-        let Self { cpu, cores, memory_gib, kernel, file_system } = self;
-        format!("{cpu}, {cores} cores, {memory_gib} GiB, Linux {kernel}, {file_system}")
+        let Self { cpu, cores, memory_gib, kernel, file_system, load_average } = self;
+        format!(
+            "{cpu}, {cores} cores, {memory_gib} GiB, Linux {kernel}, {file_system}, load {load_average} before"
+        )
     }
 }
 
@@ -63,6 +70,21 @@ pub(super) fn field(text: &str, name: &str) -> Option<String> {
 /// Gives the number at the start of `9216 kB`.
 pub(super) fn number(value: &str) -> Option<u64> {
     value.split_whitespace().next()?.parse().ok()
+}
+
+/// Reads how long a process used a processor, in all its threads.
+pub(super) fn processor_time(pid: &str) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process has ended")?;
+    ticks(&stat).map(|ticks| Duration::from_millis(ticks * 10)).context("expected times in its status")
+}
+
+/// Adds up user and system time of a `stat` line, in hundredths of a second, which Linux counts in.
+fn ticks(stat: &str) -> Option<u64> {
+    // The name of the program stands in parentheses and may have spaces.
+    let mut words = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+    let user: u64 = words.next()?.parse().ok()?;
+    let system: u64 = words.next()?.parse().ok()?;
+    Some(user + system)
 }
 
 /// Finds device and type of the longest mount point that holds `dir`.
@@ -89,7 +111,7 @@ fn lacks_journal(device: &str, kind: &str) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::{field, mount, number};
+    use super::{field, mount, number, ticks};
 
     #[test]
     fn fields_of_proc_are_read() {
@@ -97,6 +119,13 @@ mod tests {
         assert_eq!(field(text, "model name").as_deref(), Some("A CPU @ 2: fast"));
         assert_eq!(field(text, "VmHWM").and_then(|value| number(&value)), Some(9216));
         assert_eq!(field(text, "VmRSS"), None);
+    }
+
+    #[test]
+    fn processor_time_is_read_after_any_name() {
+        let stat = "12 (a) b) S 1 12 12 0 -1 4194560 100 0 0 0 250 30 0 0 20 0 1 0 100";
+        assert_eq!(ticks(stat), Some(280));
+        assert_eq!(ticks("12 (a"), None);
     }
 
     #[test]

@@ -157,6 +157,7 @@ mod tests {
             memory_gib: 8,
             kernel: "6.1".to_owned(),
             file_system: "ext4".to_owned(),
+            load_average: "0.10".to_owned(),
         };
         let conditions = Conditions {
             date: "2026-11-21".to_owned(),
@@ -186,7 +187,7 @@ mod tests {
         let (conditions, results) = example();
         assert_eq!(
             markdown(&conditions, &results),
-            "Measured 2026-11-21 on A CPU, 2 cores, 8 GiB, Linux 6.1, ext4; median of 3 rounds (least to most).\n\
+            "Measured 2026-11-21 on A CPU, 2 cores, 8 GiB, Linux 6.1, ext4, load 0.10 before; median of 3 rounds (least to most).\n\
              \n\
              | what | unit | target | measured | measured / target |\n\
              |---|---|---|---|---|\n\
