@@ -208,7 +208,8 @@ impl Serialize for Base64<'_> {
         // Short values are the many: hashes and signatures go through the stack.
         let mut buffer = [0; 96];
         if let Ok(length) = STANDARD.encode_slice(self.0, &mut buffer) {
-            return serializer.serialize_str(std::str::from_utf8(&buffer[..length]).expect("base64 is ASCII"));
+            return serializer
+                .serialize_str(std::str::from_utf8(&buffer[..length]).expect("base64 is ASCII"));
         }
         serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
     }

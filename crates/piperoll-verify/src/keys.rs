@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use lru::LruCache;
 use piperoll_format::{
     Bucket, Kek, KekId, KeyBinding, KeyId, KeyObject, LedgerId, ObjectName, Segment, SegmentNo, SubjectKey,
@@ -67,10 +68,17 @@ impl KeySource for NoKeys {
 /// Keys from the ledger's own key objects, unwrapped with its key-encryption key.
 ///
 /// Reads each key object once and keeps the keys of the buckets used last.
+#[derive(Clone)]
 pub struct StoreKeys {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     store: Arc<dyn WormStore>,
     ledger: LedgerId,
     kek: Kek,
+    /// Locked only inside tasks of its own: a reader's future that holds or awaits the lock, and is not polled
+    /// because its owner waits for something else, would stop everybody.
     buckets: Mutex<LruCache<Bucket, BucketKeys>>,
 }
 
@@ -93,7 +101,7 @@ struct Known {
 
 impl fmt::Debug for StoreKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreKeys").field("ledger", &self.ledger).finish_non_exhaustive()
+        f.debug_struct("StoreKeys").field("ledger", &self.shared.ledger).finish_non_exhaustive()
     }
 }
 
@@ -101,9 +109,24 @@ impl StoreKeys {
     /// Reads keys of `ledger` from `store`.
     #[must_use]
     pub fn new(store: Arc<dyn WormStore>, ledger: LedgerId, kek: Kek) -> Self {
-        Self { store, ledger, kek, buckets: Mutex::new(LruCache::unbounded()) }
+        Self { shared: Arc::new(Shared { store, ledger, kek, buckets: Mutex::new(LruCache::unbounded()) }) }
     }
 
+    /// Runs `work` in a task of its own, which goes on whatever becomes of the caller.
+    async fn detached<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<Shared>) -> BoxFuture<'static, T>,
+    ) -> T {
+        match tokio::spawn(work(self.shared.clone())).await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is going down, and the caller with it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Shared {
     /// Reads the key objects of a bucket that were not read before.
     async fn load(&self, bucket: &Bucket, keys: &mut BucketKeys) -> Result<(), ReadError> {
         let ledger = self.ledger;
@@ -194,6 +217,22 @@ impl KeySource for StoreKeys {
         bucket: &Bucket,
         requests: &[KeyRequest],
     ) -> Result<Vec<Option<SubjectKey>>, ReadError> {
+        let (bucket, requests) = (bucket.clone(), requests.to_vec());
+        self.detached(|shared| async move { shared.find(&bucket, &requests).await }.boxed()).await
+    }
+
+    async fn forget_bucket(&self, bucket: &Bucket) {
+        let bucket = bucket.clone();
+        self.detached(|shared| async move { drop(shared.buckets.lock().await.pop(&bucket)) }.boxed()).await;
+    }
+}
+
+impl Shared {
+    async fn find(
+        &self,
+        bucket: &Bucket,
+        requests: &[KeyRequest],
+    ) -> Result<Vec<Option<SubjectKey>>, ReadError> {
         let mut buckets = self.buckets.lock().await;
         let keys = buckets.get_or_insert_mut(bucket.clone(), BucketKeys::default);
         if !requests.iter().all(|request| keys.find(*request).is_some()) {
@@ -206,10 +245,6 @@ impl KeySource for StoreKeys {
             kept -= buckets.pop_lru().map_or(kept, |(_, keys)| keys.keys.len());
         }
         Ok(found)
-    }
-
-    async fn forget_bucket(&self, bucket: &Bucket) {
-        self.buckets.lock().await.pop(bucket);
     }
 }
 
