@@ -122,6 +122,12 @@ impl Client {
         read_json(self.send(Method::POST, path, Some(serde_json::to_vec(body)?)).await?).await
     }
 
+    /// Orders something that has no answer but its acceptance.
+    pub(crate) async fn order(&self, path: &str) -> anyhow::Result<()> {
+        let _answer = read_all(self.send(Method::POST, path, None).await?).await?;
+        Ok(())
+    }
+
     /// Deletes something and reads JSON, if there is an answer.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         let _answer = read_all(self.send(Method::DELETE, path, None).await?).await?;

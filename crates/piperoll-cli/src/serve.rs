@@ -74,6 +74,7 @@ impl Opened {
         Ok(opened)
     }
 
+    #[cfg(test)]
     pub(crate) const fn archive(&self) -> &Arc<Archive> {
         &self.archive
     }
