@@ -24,6 +24,9 @@ use crate::args::{Cli, Command};
 use crate::error::{Exit, Failure, report};
 use crate::output::Output;
 
+/// Threads that wait for the disk. More only keep more memory: each holds buffers of the largest file it has read.
+const BLOCKING_THREADS_MAX: usize = 24;
+
 /// Runs the command that was typed and reports how it ended.
 pub(crate) fn run(cli: &Cli) -> ExitCode {
     let output = Output::new(&cli.global);
@@ -34,8 +37,11 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
 }
 
 fn start(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
     let exit = runtime.block_on(run_until_interrupted(cli, output));
     // A disk that hangs must not keep the command from ending.
     runtime.shutdown_background();
