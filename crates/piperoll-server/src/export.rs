@@ -51,7 +51,7 @@ impl Archive {
     pub async fn export(&self, caller: &Caller, search: &Search) -> Result<Export, ApiError> {
         let query = self.parse(search)?;
         let canonical = query.to_string();
-        let hits = self.find_up_to(query, usize::MAX, None).await?;
+        let (hits, _) = self.find_up_to(query, usize::MAX, None).await?;
         let prover = self.prover()?;
         let size = prover.checkpoint().size;
         let seqs: Vec<Seq> =

@@ -31,7 +31,7 @@ pub use archive::{Archive, ArchiveError, Parts, Whatsapp};
 pub use error::{ApiError, ErrorCode};
 pub use export::Export;
 pub use follow::Progress;
-pub use read::{Page, Raw, Search};
+pub use read::{Page, Raw, Search, Searched};
 pub use routes::{openapi, router};
 pub use run::run;
 pub use tokens::{Caller, NewToken, Role, TokenError, TokenStore};

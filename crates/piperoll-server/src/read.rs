@@ -1,10 +1,13 @@
 //! Searching and looking: hits are read again from the store, proven, and put on the record before they are shown.
 
+use std::time::Duration;
+
 use chrono_tz::Tz;
 use piperoll_format::{Kind, Seq};
 use piperoll_index::{Hits, Query};
 use piperoll_sources::whatsapp;
 use piperoll_verify::prove::{Evidence, Prover};
+use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::archive::Archive;
@@ -20,6 +23,15 @@ const PAGE: usize = 50;
 /// What the search leaves out unless the query says `kind:`: the records of earlier searches would bury what they
 /// searched for.
 const OWN_EVENTS: &str = "NOT kind:access.*";
+
+/// A page of hits, and how long the index alone took for it.
+#[derive(Clone, Debug)]
+pub struct Searched {
+    /// The page.
+    pub view: SearchView,
+    /// Without reading the hits again, proving and recording.
+    pub index_took: Duration,
+}
 
 /// Which part of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,10 +71,10 @@ impl Archive {
     ///
     /// # Errors
     /// [`ErrorCode::BadQuery`] pointing at the character; those of reading and of a commit.
-    pub async fn search(&self, caller: &Caller, search: &Search) -> Result<SearchView, ApiError> {
+    pub async fn search(&self, caller: &Caller, search: &Search) -> Result<Searched, ApiError> {
         let query = self.parse(search)?;
         let canonical = query.to_string();
-        let hits = self.find(query, search.page).await?;
+        let (hits, index_took) = self.find(query, search.page).await?;
         let (events, next_before) = self.show(&hits, search.page).await?;
         let access = Access {
             action: "search",
@@ -74,14 +86,15 @@ impl Archive {
         };
         let recorded = self.record_access(Kind::AccessSearch, caller, &access).await?;
         let _ = self.metrics.searches.inc();
-        Ok(SearchView {
+        let view = SearchView {
             query: canonical,
             complete_to: hits.complete_to,
             total: hits.total,
             hits: events,
             next_before,
             recorded_as: recorded.0,
-        })
+        };
+        Ok(Searched { view, index_took })
     }
 
     /// Shows a conversation, oldest first.
@@ -94,7 +107,7 @@ impl Archive {
         id: &str,
         page: Page,
     ) -> Result<ConversationView, ApiError> {
-        let hits = self.find(Query::conversation(id), page).await?;
+        let (hits, _) = self.find(Query::conversation(id), page).await?;
         let (mut events, next_before) = self.show(&hits, page).await?;
         let access = Access {
             action: "conversation",
@@ -207,7 +220,7 @@ impl Archive {
         if query.to_string().contains("kind:") { Ok(query) } else { Ok(query.and(own())) }
     }
 
-    async fn find(&self, query: Query, page: Page) -> Result<Hits, ApiError> {
+    async fn find(&self, query: Query, page: Page) -> Result<(Hits, Duration), ApiError> {
         let limit = page.limit.unwrap_or(PAGE);
         if !(1..=PAGE_MAX).contains(&limit) {
             let message = format!("field `limit`: expected 1 to {PAGE_MAX}, found `{limit}`");
@@ -216,17 +229,21 @@ impl Archive {
         self.find_up_to(query, limit, page.before).await
     }
 
-    /// Searches the index away from the async threads.
+    /// Searches the index away from the async threads, and tells how long that took.
     pub(crate) async fn find_up_to(
         &self,
         query: Query,
         limit: usize,
         before_seq: Option<u64>,
-    ) -> Result<Hits, ApiError> {
+    ) -> Result<(Hits, Duration), ApiError> {
         let index = self.index();
         let page = piperoll_index::Page { limit, before_seq };
-        let found = tokio::task::spawn_blocking(move || index.search(&query, page)).await;
-        Ok(found.map_err(ApiError::internal)??)
+        let found = tokio::task::spawn_blocking(move || {
+            let started = Instant::now();
+            let hits = index.search(&query, page)?;
+            Ok::<_, ApiError>((hits, started.elapsed()))
+        });
+        found.await.map_err(ApiError::internal)?
     }
 
     /// Reads hits again and proves them; tells where the next page starts.

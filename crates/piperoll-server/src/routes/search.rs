@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -44,6 +45,9 @@ pub(crate) async fn search(
     State(archive): State<Arc<Archive>>,
     By(caller, _): By<Read>,
     Parameters(parameters): Parameters<SearchParameters>,
-) -> Result<Json<SearchView>, ApiError> {
-    Ok(Json(archive.search(&caller, &parameters.read()?).await?))
+) -> Result<impl IntoResponse, ApiError> {
+    let searched = archive.search(&caller, &parameters.read()?).await?;
+    // `Server-Timing` (W3C): the index alone, in milliseconds.
+    let timing = format!("index;dur={:.3}", searched.index_took.as_secs_f64() * 1e3);
+    Ok(([("server-timing", timing)], Json(searched.view)))
 }
