@@ -144,18 +144,18 @@ impl Builder<'_> {
             (seq, delivery)
         });
         let mut plan = GroupPlan { items: Vec::with_capacity(verdicts.len()) };
-        let mut in_group: Vec<(SourceDigest, [u8; 32], Seq)> = Vec::new();
+        let mut in_group = BatchSources::default();
         for (verdict, digest, content) in &verdicts {
             let answer = match verdict {
                 Verdict::Repeat { seq, event_hash } => (*seq, Answer::Repeat(*event_hash)),
                 Verdict::RepeatInBatch { seq } => (*seq, Answer::RepeatInBatch),
                 Verdict::New { .. } => {
-                    let same = in_group.iter().find(|(d, c, _)| Some(*d) == *digest && c == content);
-                    if let Some((_, _, seq)) = same {
+                    let earlier = digest.map_or(&[][..], |digest| in_group.find(digest));
+                    if let Some((seq, _)) = earlier.iter().find(|(_, other)| other == content) {
                         (*seq, Answer::RepeatInBatch)
                     } else {
                         if let Some(digest) = digest {
-                            in_group.push((*digest, *content, next));
+                            in_group.note(*digest, next, *content);
                         }
                         let seq = next;
                         next = next.next();
