@@ -117,6 +117,42 @@ kinds! {
     LedgerOpened = "ledger.opened",
     /// A writer started on the ledger.
     LedgerStarted = "ledger.started",
+    /// A piece of an attachment, in order; the pieces of one attachment are committed before the event that names them.
+    MediaPart = "media.part",
+    /// An attachment is complete: which message it belongs to, its pieces, its digest as declared and as found.
+    MediaCaptured = "media.captured",
+    /// An attachment could not be had for good, with the reason.
+    MediaUnavailable = "media.unavailable",
+    /// A request to send through the API, as handed to the proxy or to the journal.
+    SendRequested = "send.requested",
+    /// The answer to such a request.
+    SendAnswered = "send.answered",
+    /// A message brought in from an export of another system; weaker evidence than a capture.
+    ImportMessage = "import.message",
+    /// An import ended: its source, how many items it brought and how many were known.
+    ImportCompleted = "import.completed",
+    /// What the platform answered when asked about subscriptions, numbers or their health.
+    AccountObserved = "account.observed",
+    /// A business number was given to an employee, or taken back, from a date.
+    AssignmentRecorded = "assignment.recorded",
+    /// A device management system reported an enrolled, wiped or unreachable phone.
+    DeviceReported = "device.reported",
+    /// The capture was alive in an interval: what was received in it, by number.
+    CoverageHeartbeat = "coverage.heartbeat",
+    /// A number's capture opened, closed or was degraded, with the cause.
+    CoverageChanged = "coverage.changed",
+    /// The findings of a day: sends against consent, template or window, and gaps.
+    FindingReported = "finding.reported",
+    /// Every object was read again: how many were sound, damaged and missing.
+    StoreScrubbed = "store.scrubbed",
+    /// A damaged or missing object was restored from the other store.
+    StoreRepaired = "store.repaired",
+    /// The second store fell behind by more than the limit.
+    ReplicaBehind = "replica.behind",
+    /// The second store holds everything again.
+    ReplicaCaughtUp = "replica.caught-up",
+    /// The host's clock went back, or far ahead.
+    ClockJumped = "clock.jumped",
 }
 
 impl Kind {
@@ -132,6 +168,11 @@ impl Kind {
                 | Self::DisposalCompleted
                 | Self::LedgerOpened
                 | Self::LedgerStarted
+                | Self::StoreScrubbed
+                | Self::StoreRepaired
+                | Self::ReplicaBehind
+                | Self::ReplicaCaughtUp
+                | Self::ClockJumped
         )
     }
 }

@@ -8,7 +8,7 @@ use super::Complaint;
 use crate::repository;
 
 /// Which of our packages each package may use. The tests and the tools may use anything.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("piperoll-format", &[]),
     ("piperoll-tlog", &[]),
     ("piperoll-sources", &["piperoll-format"]),
@@ -17,6 +17,10 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("piperoll-verify", &["piperoll-format", "piperoll-tlog", "piperoll-policy", "piperoll-store"]),
     ("piperoll-index", &["piperoll-format", "piperoll-sources"]),
     ("piperoll-export", &["piperoll-format", "piperoll-tlog", "piperoll-sources", "piperoll-verify"]),
+    ("piperoll-projections", &["piperoll-format", "piperoll-sources"]),
+    ("piperoll-graph", &[]),
+    ("piperoll-extract", &[]),
+    ("piperoll-replica", &["piperoll-format", "piperoll-store", "piperoll-verify"]),
     ("piperoll-engine", &["piperoll-format", "piperoll-tlog", "piperoll-policy", "piperoll-store"]),
     (
         "piperoll-server",
@@ -28,6 +32,10 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "piperoll-sources",
             "piperoll-policy",
             "piperoll-format",
+            "piperoll-projections",
+            "piperoll-graph",
+            "piperoll-extract",
+            "piperoll-replica",
         ],
     ),
     (
@@ -43,6 +51,10 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "piperoll-export",
             "piperoll-engine",
             "piperoll-server",
+            "piperoll-projections",
+            "piperoll-graph",
+            "piperoll-extract",
+            "piperoll-replica",
         ],
     ),
     ("piperoll-audit", &["piperoll-verify", "piperoll-tlog", "piperoll-format", "piperoll-store"]),
@@ -52,7 +64,15 @@ const FREE: [&str; 2] = ["piperoll-tests", "tools"];
 /// as outsiders check it.
 const FOR_TESTS: [&str; 2] = ["piperoll-store", "piperoll-tlog"];
 /// What `piperoll-audit` must not link, directly or not.
-const NOT_IN_AUDIT: [&str; 5] = ["axum", "tantivy", "piperoll-engine", "piperoll-index", "piperoll-server"];
+const NOT_IN_AUDIT: [&str; 7] = [
+    "axum",
+    "tantivy",
+    "piperoll-engine",
+    "piperoll-index",
+    "piperoll-server",
+    "piperoll-projections",
+    "piperoll-graph",
+];
 
 /// Asks cargo about the workspace and compares.
 pub(super) fn check() -> Vec<Complaint> {
