@@ -1,0 +1,320 @@
+//! The database of facts: rows by table, entity and time, with the cursor of the ledger they were folded from.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use piperoll_format::LedgerId;
+use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use serde::de::DeserializeOwned;
+
+use crate::error::ProjectionError;
+use crate::fact::{Fact, Row, Table, at_and_seq, prefix, time_key};
+
+/// Changed whenever facts are made or read in another way.
+const VERSION: u64 = 1;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const LEDGER: TableDefinition<'_, &str, [u8; 16]> = TableDefinition::new("ledger");
+/// Bucket → its number.
+const BUCKETS: TableDefinition<'_, &str, u32> = TableDefinition::new("buckets");
+/// Key of a fact → number of its bucket, value.
+const FACTS: TableDefinition<'_, &[u8], (u32, &[u8])> = TableDefinition::new("facts");
+
+/// The facts of one ledger on local disk. Cheap to clone; one writer at a time, any number of readers.
+#[derive(Clone, Debug)]
+pub struct Projections {
+    path: PathBuf,
+    ledger: LedgerId,
+    cache_bytes: usize,
+    // Behind a lock because forgetting replaces the file.
+    database: Arc<RwLock<Arc<Database>>>,
+}
+
+impl Projections {
+    /// Opens the facts of `ledger` in the file `path`, or begins with none. `cache_bytes` bounds the memory.
+    ///
+    /// # Errors
+    /// [`ProjectionError::NeedsRebuild`] when the file holds something else: [`Self::reset`] deletes it.
+    pub fn open(path: &Path, ledger: LedgerId, cache_bytes: usize) -> Result<Self, ProjectionError> {
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(ProjectionError::database)?;
+        }
+        // The database panics on pages that make no sense; a damaged one is as good as none.
+        let opened = std::panic::catch_unwind(|| open(path, ledger, cache_bytes));
+        let database = opened.unwrap_or_else(|_| Err(rebuild("its pages make no sense")))?;
+        let database = Arc::new(RwLock::new(Arc::new(database)));
+        Ok(Self { path: path.to_owned(), ledger, cache_bytes, database })
+    }
+
+    /// Deletes the file.
+    ///
+    /// # Errors
+    /// [`ProjectionError::Database`] when it cannot be deleted.
+    pub fn reset(path: &Path) -> Result<(), ProjectionError> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(ProjectionError::database(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn database(&self) -> Arc<Database> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the `seq` of the first event that was not folded.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    pub fn cursor(&self) -> Result<u64, ProjectionError> {
+        cursor(&self.database())
+    }
+
+    /// Adds facts and moves the cursor, together. Not flushed each time: a crash repeats the last few.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; nothing was added then.
+    pub fn add(&self, mut rows: Vec<Row>, cursor: u64, durable: bool) -> Result<(), ProjectionError> {
+        rows.sort_unstable();
+        let database = self.database();
+        let mut write = database.begin_write().map_err(ProjectionError::database)?;
+        let durability = if durable { Durability::Immediate } else { Durability::None };
+        write.set_durability(durability).map_err(ProjectionError::database)?;
+        {
+            let mut numbers = HashMap::new();
+            let mut buckets = write.open_table(BUCKETS).map_err(ProjectionError::database)?;
+            let mut facts = write.open_table(FACTS).map_err(ProjectionError::database)?;
+            for row in &rows {
+                let number = match numbers.get(row.bucket.as_str()) {
+                    Some(number) => *number,
+                    None => {
+                        let number = number_of(&mut buckets, &row.bucket)?;
+                        numbers.insert(row.bucket.as_str(), number);
+                        number
+                    }
+                };
+                let value = (number, row.value.as_slice());
+                facts.insert(row.key.as_slice(), value).map_err(ProjectionError::database)?;
+            }
+            let mut meta = write.open_table(META).map_err(ProjectionError::database)?;
+            meta.insert("cursor", cursor).map_err(ProjectionError::database)?;
+        }
+        write.commit().map_err(ProjectionError::database)
+    }
+
+    /// Returns the facts of an entity in a span of time (both ends included), oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; a value of another form is `NeedsRebuild`.
+    pub fn facts<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        entity: &str,
+        span: RangeInclusive<i64>,
+        limit: usize,
+    ) -> Result<Vec<Fact<T>>, ProjectionError> {
+        self.read(table, entity, span, limit, false)
+    }
+
+    /// Returns the facts of an entity in a span of time, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::facts`].
+    pub fn newest<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        entity: &str,
+        span: RangeInclusive<i64>,
+        limit: usize,
+    ) -> Result<Vec<Fact<T>>, ProjectionError> {
+        self.read(table, entity, span, limit, true)
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        entity: &str,
+        span: RangeInclusive<i64>,
+        limit: usize,
+        newest_first: bool,
+    ) -> Result<Vec<Fact<T>>, ProjectionError> {
+        if span.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bound = |at: i64, rest: u8| {
+            let mut key = prefix(table, entity);
+            key.extend_from_slice(&time_key(at));
+            key.extend_from_slice(&[rest; 10]);
+            key
+        };
+        let (start, end) = (bound(*span.start(), 0), bound(*span.end(), u8::MAX));
+        let read = self.database().begin_read().map_err(ProjectionError::database)?;
+        let facts = read.open_table(FACTS).map_err(ProjectionError::database)?;
+        let mut range = facts.range(start.as_slice()..=end.as_slice()).map_err(ProjectionError::database)?;
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let Some(row) = (if newest_first { range.next_back() } else { range.next() }) else { break };
+            let (key, value) = row.map_err(ProjectionError::database)?;
+            let (at, seq) = at_and_seq(key.value()).ok_or_else(|| rebuild("a key of another form"))?;
+            let value = serde_json::from_slice(value.value().1)
+                .map_err(|error| rebuild(&format!("a fact of another form: {error}")))?;
+            found.push(Fact { at, seq, value });
+        }
+        Ok(found)
+    }
+
+    /// Returns up to `limit` entities of a table that come after `after`, in byte order.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    pub fn entities(
+        &self,
+        table: Table,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, ProjectionError> {
+        let read = self.database().begin_read().map_err(ProjectionError::database)?;
+        let facts = read.open_table(FACTS).map_err(ProjectionError::database)?;
+        // Behind every key of `after`: its closing zero byte becomes a one.
+        let behind = |entity: &str| {
+            let mut key = prefix(table, entity);
+            *key.last_mut().expect("a prefix ends with a byte") = 1;
+            key
+        };
+        let mut start = after.map_or_else(|| vec![table as u8], behind);
+        let end = [table as u8 + 1];
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let mut range =
+                facts.range(start.as_slice()..end.as_slice()).map_err(ProjectionError::database)?;
+            let Some(row) = range.next() else { break };
+            let (key, _) = row.map_err(ProjectionError::database)?;
+            let name = key.value()[1..].split(|byte| *byte == 0).next().unwrap_or_default();
+            let name = String::from_utf8_lossy(name).into_owned();
+            start = behind(&name);
+            found.push(name);
+        }
+        Ok(found)
+    }
+
+    /// Leaves out every fact of a bucket, in a new file: the old one is deleted, so that no page keeps a word of it.
+    /// Returns how many facts went.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; the old file is still in use then.
+    pub fn forget(&self, bucket: &str) -> Result<u64, ProjectionError> {
+        let mut place = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let staged = self.path.with_extension("new");
+        Self::reset(&staged)?;
+        let next = open(&staged, self.ledger, self.cache_bytes)?;
+        let forgotten = copy_without(&place, &next, bucket)?;
+        std::fs::rename(&staged, &self.path).map_err(ProjectionError::database)?;
+        *place = Arc::new(next);
+        Ok(forgotten)
+    }
+}
+
+fn rebuild(reason: &str) -> ProjectionError {
+    ProjectionError::NeedsRebuild { reason: reason.to_owned() }
+}
+
+fn open(path: &Path, ledger: LedgerId, cache_bytes: usize) -> Result<Database, ProjectionError> {
+    let is_new = !path.exists();
+    let database = Database::builder()
+        .set_cache_size(cache_bytes)
+        .create(path)
+        .map_err(|error| rebuild(&error.to_string()))?;
+    if is_new {
+        begin(&database, ledger)?;
+    } else {
+        check(&database, ledger)?;
+    }
+    Ok(database)
+}
+
+fn begin(database: &Database, ledger: LedgerId) -> Result<(), ProjectionError> {
+    let write = database.begin_write().map_err(ProjectionError::database)?;
+    {
+        let mut meta = write.open_table(META).map_err(ProjectionError::database)?;
+        meta.insert("version", VERSION).map_err(ProjectionError::database)?;
+        meta.insert("cursor", 0).map_err(ProjectionError::database)?;
+        let mut of = write.open_table(LEDGER).map_err(ProjectionError::database)?;
+        of.insert("id", ledger.0).map_err(ProjectionError::database)?;
+        write.open_table(BUCKETS).map_err(ProjectionError::database)?;
+        write.open_table(FACTS).map_err(ProjectionError::database)?;
+    }
+    write.commit().map_err(ProjectionError::database)
+}
+
+fn check(database: &Database, ledger: LedgerId) -> Result<(), ProjectionError> {
+    let read = database.begin_read().map_err(ProjectionError::database)?;
+    let unfit = |error: redb::TableError| rebuild(&error.to_string());
+    let version = read.open_table(META).map_err(unfit)?.get("version").map_err(ProjectionError::database)?;
+    let of = read.open_table(LEDGER).map_err(unfit)?.get("id").map_err(ProjectionError::database)?;
+    match (version.map(|found| found.value()), of.map(|found| found.value())) {
+        (Some(VERSION), Some(id)) if id == ledger.0 => Ok(()),
+        (Some(VERSION), _) => Err(rebuild("expected the facts of this ledger, found those of another")),
+        (version, _) => Err(rebuild(&format!("expected version {VERSION}, found {version:?}"))),
+    }
+}
+
+fn cursor(database: &Database) -> Result<u64, ProjectionError> {
+    let read = database.begin_read().map_err(ProjectionError::database)?;
+    let meta = read.open_table(META).map_err(ProjectionError::database)?;
+    let cursor = meta.get("cursor").map_err(ProjectionError::database)?;
+    cursor.map(|cursor| cursor.value()).ok_or_else(|| rebuild("expected a cursor, found none"))
+}
+
+fn number_of(buckets: &mut redb::Table<'_, &str, u32>, bucket: &str) -> Result<u32, ProjectionError> {
+    if let Some(number) = buckets.get(bucket).map_err(ProjectionError::database)? {
+        return Ok(number.value());
+    }
+    let mut greatest = None;
+    for row in buckets.iter().map_err(ProjectionError::database)? {
+        let (_, number) = row.map_err(ProjectionError::database)?;
+        greatest = greatest.max(Some(number.value()));
+    }
+    let number = greatest.map_or(0, |greatest| greatest + 1);
+    buckets.insert(bucket, number).map_err(ProjectionError::database)?;
+    Ok(number)
+}
+
+/// Copies everything but the facts of a bucket, and returns how many those were.
+fn copy_without(from: &Database, to: &Database, bucket: &str) -> Result<u64, ProjectionError> {
+    let read = from.begin_read().map_err(ProjectionError::database)?;
+    let write = to.begin_write().map_err(ProjectionError::database)?;
+    let mut left_out = 0;
+    {
+        let buckets = read.open_table(BUCKETS).map_err(ProjectionError::database)?;
+        let mut copied = write.open_table(BUCKETS).map_err(ProjectionError::database)?;
+        let mut gone = None;
+        for row in buckets.iter().map_err(ProjectionError::database)? {
+            let (name, number) = row.map_err(ProjectionError::database)?;
+            if name.value() == bucket {
+                gone = Some(number.value());
+            } else {
+                copied.insert(name.value(), number.value()).map_err(ProjectionError::database)?;
+            }
+        }
+        let facts = read.open_table(FACTS).map_err(ProjectionError::database)?;
+        let mut kept = write.open_table(FACTS).map_err(ProjectionError::database)?;
+        for row in facts.iter().map_err(ProjectionError::database)? {
+            let (key, value) = row.map_err(ProjectionError::database)?;
+            if Some(value.value().0) == gone {
+                left_out += 1;
+            } else {
+                kept.insert(key.value(), value.value()).map_err(ProjectionError::database)?;
+            }
+        }
+        let mut meta = write.open_table(META).map_err(ProjectionError::database)?;
+        meta.insert("cursor", cursor(from)?).map_err(ProjectionError::database)?;
+    }
+    write.commit().map_err(ProjectionError::database)?;
+    Ok(left_out)
+}
+
+#[cfg(test)]
+mod tests;
