@@ -1,0 +1,1 @@
+//! Reading every object of both stores again.
