@@ -1,3 +1,18 @@
-//! A client of the Graph API: media, templates, subscriptions, numbers, and passing a send on.
+//! A client of the Graph API: media, templates, subscriptions and numbers.
 //!
 //! **Invariant:** it calls only the hosts that were configured, follows no redirect, and never shows a token.
+
+mod account;
+mod client;
+mod error;
+mod host;
+mod media;
+mod secret;
+mod template;
+
+pub use account::Answer;
+pub use client::{GraphClient, GraphOptions, Timeouts};
+pub use error::GraphError;
+pub use media::{Download, MediaInfo};
+pub use secret::Secret;
+pub use template::Template;
