@@ -1,10 +1,12 @@
 //! A store that fails on demand, for tests of everything above the port.
 //!
 //! [`FaultyStore`] wraps another store, keeps a log of operations, fails those that match a [`Fault`], and
-//! holds back those that match a [`Gate`] until the test releases them. Nothing here waits for time.
+//! holds back those that match a [`Gate`] until the test releases them. Only slow and late outcomes wait for time, and
+//! they do so in the time of the runtime, which a test can pause.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -55,6 +57,14 @@ pub enum Outcome {
     Full,
     /// It was not applied: `Denied`.
     Denied,
+    /// It takes so long to arrive, is applied, and its answer takes as long again.
+    Slow(Duration),
+    /// A create that the caller gives up (`Unavailable` with `applied_unknown`) and that is applied so much later, if
+    /// the key is still free. Any other operation is lost.
+    AppliedLate(Duration),
+    /// A read sees the store as it was before the newest object: `NotFound`, or a listing without its last key. A
+    /// write is applied.
+    Stale,
 }
 
 /// A rule: which operations fail, how, and how often.
@@ -191,20 +201,37 @@ impl FaultyStore {
     }
 
     /// Logs an operation, waits at its gates, and runs it as its fault wants.
-    async fn run<T>(
+    async fn run<T: Aging>(
         &self,
         operation: Operation,
         key: &str,
         apply: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
+        let outcome = self.arrive(operation, key).await;
+        self.finish(outcome, key, apply).await
+    }
+
+    /// Logs an operation and waits at its gates.
+    async fn arrive(&self, operation: Operation, key: &str) -> Option<Outcome> {
         let (outcome, barriers) = self.state().arrive(operation, key);
         for barrier in barriers {
             barrier.pass().await;
         }
+        outcome
+    }
+
+    async fn finish<T: Aging>(
+        &self,
+        outcome: Option<Outcome>,
+        key: &str,
+        apply: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
         let (key, source) = (key.to_owned(), Some("injected fault".into()));
         match outcome {
             None => apply.await,
-            Some(Outcome::Lost) => Err(StoreError::Unavailable { key, applied_unknown: true, source }),
+            Some(Outcome::Lost | Outcome::AppliedLate(_)) => {
+                Err(StoreError::Unavailable { key, applied_unknown: true, source })
+            }
             Some(Outcome::AppliedButReportedFailed) => {
                 apply.await?;
                 Err(StoreError::Unavailable { key, applied_unknown: true, source })
@@ -218,7 +245,45 @@ impl FaultyStore {
             }
             Some(Outcome::Full) => Err(StoreError::Full { key, source }),
             Some(Outcome::Denied) => Err(StoreError::Denied { key, source }),
+            Some(Outcome::Slow(each_way)) => {
+                tokio::time::sleep(each_way).await;
+                let answer = apply.await;
+                tokio::time::sleep(each_way).await;
+                answer
+            }
+            Some(Outcome::Stale) => apply.await?.aged().ok_or(StoreError::NotFound { key, source }),
         }
+    }
+}
+
+/// An answer as it was before the newest object came.
+trait Aging: Sized {
+    /// Returns the older answer; `None` when there was no object.
+    fn aged(self) -> Option<Self>;
+}
+
+impl Aging for () {
+    fn aged(self) -> Option<Self> {
+        Some(())
+    }
+}
+
+impl Aging for Bytes {
+    fn aged(self) -> Option<Self> {
+        None
+    }
+}
+
+impl Aging for ObjectMeta {
+    fn aged(self) -> Option<Self> {
+        None
+    }
+}
+
+impl Aging for Vec<ObjectMeta> {
+    fn aged(mut self) -> Option<Self> {
+        self.pop();
+        Some(self)
     }
 }
 
@@ -258,11 +323,24 @@ impl Barrier {
 #[async_trait]
 impl WormStore for FaultyStore {
     async fn create(&self, key: &ObjectKey, bytes: Bytes, lock: &Lock) -> Result<(), StoreError> {
-        self.run(Operation::Create, key.as_str(), self.inner.create(key, bytes, lock)).await
+        let outcome = self.arrive(Operation::Create, key.as_str()).await;
+        if let Some(Outcome::AppliedLate(after)) = outcome {
+            let (inner, key, bytes, lock) = (self.inner.clone(), key.clone(), bytes.clone(), *lock);
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                // Nobody waits for the answer any more.
+                drop(inner.create(&key, bytes, &lock).await);
+            });
+        }
+        self.finish(outcome, key.as_str(), self.inner.create(key, bytes, lock)).await
     }
 
     async fn get(&self, key: &ObjectKey) -> Result<Bytes, StoreError> {
         self.run(Operation::Get, key.as_str(), self.inner.get(key)).await
+    }
+
+    async fn get_original(&self, key: &ObjectKey) -> Result<Bytes, StoreError> {
+        self.run(Operation::Get, key.as_str(), self.inner.get_original(key)).await
     }
 
     async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes, StoreError> {

@@ -169,7 +169,7 @@ fn meta(key: &ObjectKey, object: &Object) -> ObjectMeta {
     let Lock { retain_until, hold } = object.lock;
     let mode = if retain_until.is_some() || hold { LockMode::Recorded } else { LockMode::None };
     let lock = LockStatus { retain_until, hold, mode };
-    ObjectMeta { key: key.clone(), size: object.bytes.len() as u64, lock, version: None }
+    ObjectMeta { key: key.clone(), size: object.bytes.len() as u64, lock, version: None, shadowed: None }
 }
 
 #[async_trait]

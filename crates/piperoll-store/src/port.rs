@@ -82,6 +82,26 @@ pub struct ObjectMeta {
     pub lock: LockStatus,
     /// The storage's name for the version read; `None` where a key has one version only.
     pub version: Option<String>,
+    /// What somebody put over the object; `None` where nothing can lie over one, and for derived objects.
+    pub shadowed: Option<Shadow>,
+}
+
+/// What lies over an object in a store that keeps versions. The archive never does that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shadow {
+    /// A delete marker: readers who ask for the name are told that nothing is there.
+    DeleteMarker,
+    /// A newer version: readers who ask for the name get other bytes.
+    NewerVersion,
+}
+
+impl fmt::Display for Shadow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeleteMarker => "a delete marker",
+            Self::NewerVersion => "a newer version",
+        })
+    }
 }
 
 /// Whether a store stops a deletion, or only lets it be noticed.
@@ -145,6 +165,16 @@ pub trait WormStore: Send + Sync + Debug {
     ///
     /// `NotFound`, `Denied`, `Unavailable`.
     async fn get(&self, key: &ObjectKey) -> Result<Bytes, StoreError>;
+
+    /// Reads the object that was created under this key, whatever lies over it ([`ObjectMeta::shadowed`]).
+    /// Dearer than [`WormStore::get`] where versions are kept: for bytes that are not the expected ones.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Denied`, `Unavailable`.
+    async fn get_original(&self, key: &ObjectKey) -> Result<Bytes, StoreError> {
+        self.get(key).await
+    }
 
     /// Reads exactly the bytes `range` of an object. The empty range is allowed anywhere inside the object
     /// and at its end.

@@ -21,7 +21,7 @@ pub const PROBE_PREFIX: &str = ".probe/";
 pub const PROBE_RETENTION_MICROS: u64 = 10_000_000;
 
 /// At most this many expired scratch objects are removed by one probe.
-const SWEEP_OBJECTS_MAX: usize = 100;
+pub(crate) const SWEEP_OBJECTS_MAX: usize = 100;
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,11 +92,7 @@ pub async fn probe_store(store: &dyn WormStore, clock: &dyn Clock) -> ProbeRepor
         checks.push(check_refusal("shorten retention", store.extend_retention(&key, until - 1).await));
         checks.push(check_refusal("delete while retained", store.delete(&key).await));
     }
-    checks.push(ProbeCheck {
-        name: "clock",
-        outcome: ProbeOutcome::Noted,
-        detail: format!("this process's clock says {now} µs since 1970 UTC"),
-    });
+    checks.push(noted("clock", format!("this process's clock says {now} µs since 1970 UTC")));
     ProbeReport { checks }
 }
 
@@ -111,7 +107,8 @@ async fn remove_expired(store: &dyn WormStore) {
     }
 }
 
-fn scratch_key(now: u64) -> Result<ObjectKey, String> {
+/// Makes a name for a scratch object that no other probe uses.
+pub(crate) fn scratch_key(now: u64) -> Result<ObjectKey, String> {
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(|error| error.to_string())?;
     let nonce = u64::from_be_bytes(nonce);
@@ -157,16 +154,20 @@ fn check_refusal(name: &'static str, result: Result<(), StoreError>) -> ProbeChe
     }
 }
 
-fn passed(name: &'static str, detail: String) -> ProbeCheck {
+pub(crate) fn passed(name: &'static str, detail: String) -> ProbeCheck {
     ProbeCheck { name, outcome: ProbeOutcome::Passed, detail }
 }
 
-fn failed(name: &'static str, detail: String) -> ProbeCheck {
+pub(crate) fn failed(name: &'static str, detail: String) -> ProbeCheck {
     ProbeCheck { name, outcome: ProbeOutcome::Failed, detail }
 }
 
+pub(crate) fn noted(name: &'static str, detail: String) -> ProbeCheck {
+    ProbeCheck { name, outcome: ProbeOutcome::Noted, detail }
+}
+
 /// Returns the error with its causes in one line.
-fn describe(error: &StoreError) -> String {
+pub(crate) fn describe(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -209,7 +209,7 @@ impl Root {
         }
         let hold = fs::exists(hold_path(path))?;
         let lock = read_lock(&metadata, hold);
-        Ok(ObjectMeta { key: key.clone(), size: metadata.len(), lock, version: None })
+        Ok(ObjectMeta { key: key.clone(), size: metadata.len(), lock, version: None, shadowed: None })
     }
 
     fn require_created(&self, key: &ObjectKey, path: &Path) -> Result<ObjectMeta, StoreError> {

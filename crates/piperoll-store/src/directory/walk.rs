@@ -72,7 +72,7 @@ impl Walk<'_> {
         };
         if let Ok(key) = ObjectKey::new(key) {
             let lock = read_lock(&metadata, hold);
-            self.found.push(ObjectMeta { key, size: metadata.len(), lock, version: None });
+            self.found.push(ObjectMeta { key, size: metadata.len(), lock, version: None, shadowed: None });
         }
         Ok(())
     }

@@ -85,3 +85,34 @@ async fn a_gate_holds_operations_back_until_released() {
     }
     assert_eq!(memory.objects().len(), 3);
 }
+
+#[tokio::test]
+async fn slow_and_late_outcomes_are_applied_in_the_time_of_the_runtime() {
+    let delay = Duration::from_millis(3);
+    let (answer, is_applied) = create_under(Outcome::Slow(delay)).await;
+    assert!(answer.is_ok() && is_applied);
+    let (store, memory) = faulty();
+    store.inject(Fault::once(Operation::Create, "log/", Outcome::AppliedLate(delay)));
+    let answer = store.create(&key("log/1"), Bytes::new(), &Lock::NONE).await;
+    assert!(matches!(answer, Err(StoreError::Unavailable { applied_unknown: true, .. })));
+    assert!(memory.objects().is_empty());
+    // The late create was due before this pause ends.
+    tokio::time::sleep(3 * delay).await;
+    assert_eq!(memory.objects().len(), 1);
+}
+
+#[tokio::test]
+async fn stale_reads_miss_the_newest_object() {
+    let (store, _) = faulty();
+    for name in ["log/1", "log/2"] {
+        store.create(&key(name), Bytes::new(), &Lock::NONE).await.expect("the key is free");
+    }
+    for operation in [Operation::Get, Operation::Head, Operation::List] {
+        store.inject(Fault::once(operation, "log/", Outcome::Stale));
+    }
+    assert!(store.get(&key("log/2")).await.is_err_and(|error| error.is_not_found()));
+    assert!(store.head(&key("log/2")).await.is_err_and(|error| error.is_not_found()));
+    let listed = |metas: Vec<ObjectMeta>| metas.len();
+    assert_eq!(store.list("log/", None, 9).await.map(listed).ok(), Some(1));
+    assert_eq!(store.list("log/", None, 9).await.map(listed).ok(), Some(2));
+}

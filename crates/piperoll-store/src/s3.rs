@@ -1,0 +1,529 @@
+//! A store in S3 under Object Lock: the storage itself refuses to delete or change what is locked.
+//!
+//! Objects go through `object_store`; what it has no API for (locks, versions, the bucket's properties)
+//! through its public request signing, with the same credentials.
+//!
+//! | promise of the port | how |
+//! |---|---|
+//! | create-only | PUT with `If-None-Match: *`; what answers 412 or 409 exists already |
+//! | locked from the first byte | mode, date and hold are headers of the same PUT; dates are rounded up to whole seconds |
+//! | unharmed on its way | every PUT carries the SHA-256 of its body; a locked PUT without is refused by AWS |
+//! | never changes | **the oldest version is the object**; what others put over it is told and read around |
+//! | derived objects | carry a note and are PUT without condition; their newest version counts |
+//! | deletion | by the records manager's identity, version by version; bypass is never asked for |
+//!
+//! One PUT for one object: services have lost the lock on objects uploaded in parts.
+//!
+//! Two things cost more than on a directory: a listing asks for the lock of each object, and an object
+//! that is not there is looked for among the versions, because a delete marker may lie over it.
+//!
+//! **What it does not stop:** a delete marker hides the name of an object, and S3 then accepts a create of
+//! the same name. Writers that ask the port where the ledger ends do not fall for it; the version that a
+//! writer with an older idea of the end might add lies over the first one and is reported.
+
+mod api;
+mod connect;
+mod error;
+mod head;
+mod location;
+mod lock;
+mod options;
+mod probe;
+mod profile;
+mod versions;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::client::{HttpConnector, ReqwestConnector};
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, GetOptions, GetRange, ObjectStore as _, PutMode, PutOptions, PutPayload,
+};
+
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::key::ObjectKey;
+use crate::port::{
+    Enforcement, Lock, LockMode, ObjectMeta, Shadow, StoreDescription, WormStore, slice_range,
+};
+use crate::probe::ProbeReport;
+use api::Api;
+use connect::Clients;
+use head::{CREATED, DERIVED, Head, ROLE};
+pub use location::{S3Location, S3Mode};
+use lock::{Attempts, PutLock};
+pub use options::{S3Credentials, S3Error, S3Options};
+use versions::{History, Position, Version};
+
+/// How many objects of a listing are asked for their locks at once.
+const HEADS_AT_ONCE: usize = 16;
+
+/// Larger than any object of S3 (5 TiB): what a range is cut to, because services fail on larger numbers.
+const OBJECT_BYTES_MAX: u64 = 1 << 43;
+
+const NEEDS_MANAGER: &str = "this needs the identity in `[store.records_manager]`, and none is configured";
+const MANAGER_LACKS: &str = "the identity in `[store.records_manager]` lacks the right";
+
+/// A [`WormStore`] in a bucket of S3 or of a service like it.
+///
+/// Cloning is cheap and gives another handle to the same store.
+#[derive(Clone)]
+pub struct S3Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clients: Clients,
+    location: S3Location,
+    mode: S3Mode,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Store")
+            .field("location", &self.inner.location)
+            .field("mode", &self.inner.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+impl S3Store {
+    /// Sets up a store. Retention is judged by the service; `clock` only serves to tell why it refuses.
+    ///
+    /// Sends nothing: whether the bucket is there and fit shows [`WormStore::probe`].
+    ///
+    /// # Errors
+    ///
+    /// [`S3Error`] for options that cannot be used.
+    pub fn connect(options: S3Options, clock: Arc<dyn Clock>) -> Result<Self, S3Error> {
+        Self::connect_through(options, clock, &ReqwestConnector::default())
+    }
+
+    fn connect_through(
+        options: S3Options,
+        clock: Arc<dyn Clock>,
+        connector: &dyn HttpConnector,
+    ) -> Result<Self, S3Error> {
+        let clients = connect::connect(&options, connector)?;
+        let S3Options { location, mode, .. } = options;
+        Ok(Self { inner: Arc::new(Inner { clients, location, mode, clock }) })
+    }
+}
+
+impl Inner {
+    fn name(&self, key: &ObjectKey) -> String {
+        self.location.name(key.as_str())
+    }
+
+    fn path(&self, key: &ObjectKey) -> Path {
+        Path::from(self.name(key))
+    }
+
+    fn api(&self) -> &Api {
+        &self.clients.api
+    }
+
+    /// Returns the identity that deletes and releases, and what to say when it may not.
+    fn manager(&self) -> (&Api, &'static str) {
+        match &self.clients.manager {
+            Some(manager) => (manager, MANAGER_LACKS),
+            None => (&self.clients.api, NEEDS_MANAGER),
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        mode: PutMode,
+        lock: Option<PutLock>,
+    ) -> Result<(), StoreError> {
+        let attempts = Attempts::default();
+        let role = if mode == PutMode::Create { CREATED } else { DERIVED };
+        let mut options = PutOptions { mode, ..PutOptions::default() };
+        options.attributes = Attributes::from_iter([(Attribute::Metadata(ROLE.into()), role)]);
+        options.extensions.insert(attempts.clone());
+        if let Some(lock) = lock {
+            options.extensions.insert(lock);
+        }
+        let put = self.clients.data.put_opts(&self.path(key), PutPayload::from(bytes), options).await;
+        put.map(drop).map_err(|error| error::from_put(key.as_str(), &attempts, error))
+    }
+
+    /// Reads an object or a part of it, and returns its size as well.
+    async fn read(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+        version: Option<String>,
+    ) -> Result<(Bytes, u64), StoreError> {
+        let attempts = Attempts::default();
+        let mut options =
+            GetOptions { range: range.map(GetRange::Bounded), version, ..GetOptions::default() };
+        options.extensions.insert(attempts.clone());
+        let got = self.clients.data.get_opts(&self.path(key), options).await;
+        let got = match got {
+            Ok(got) => got,
+            Err(error) if error::is_range_refused(&attempts) => {
+                tracing::debug!(%key, %error, "a range is not inside the object");
+                let size = self.head_original(key).await?.size;
+                return Ok((Bytes::new(), size));
+            }
+            Err(error) => return Err(error::from_get(key.as_str(), &attempts, error)),
+        };
+        let size = got.meta.size;
+        let bytes = got.bytes().await.map_err(|error| error::from_get(key.as_str(), &attempts, error))?;
+        Ok((bytes, size))
+    }
+
+    /// As [`Inner::read`] of the newest version; of the original if a delete marker lies over it.
+    async fn read_visible(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<(Bytes, u64), StoreError> {
+        match self.read(key, range.clone(), None).await {
+            Err(StoreError::NotFound { .. }) => {
+                let found = self.find(key).await?;
+                self.read(key, range, Some(found.id)).await
+            }
+            result => result,
+        }
+    }
+
+    async fn history(&self, key: &ObjectKey) -> Result<History, StoreError> {
+        let history = versions::history(self.api(), &self.name(key)).await;
+        history.map_err(|error| error::from_page(key.as_str(), error))
+    }
+
+    /// Finds the version that counts of an object, with its properties.
+    async fn find(&self, key: &ObjectKey) -> Result<Found, StoreError> {
+        let history = self.history(key).await?;
+        let found = self.examine(key, &history).await?;
+        found.ok_or_else(|| StoreError::not_found(key))
+    }
+
+    async fn head_original(&self, key: &ObjectKey) -> Result<ObjectMeta, StoreError> {
+        Ok(self.find(key).await?.meta)
+    }
+
+    /// Decides which version of an object counts; `None` if none does.
+    async fn examine(&self, key: &ObjectKey, history: &History) -> Result<Option<Found>, StoreError> {
+        let Some(original) = history.original() else { return Ok(None) };
+        let Some(head) = self.head_version(key, Some(&original.id)).await? else { return Ok(None) };
+        let is_single = history.versions.len() == 1;
+        if !head.is_derived || is_single {
+            let shadowed = match history.versions.first() {
+                Some(newest) if newest.is_marker => Some(Shadow::DeleteMarker),
+                Some(newest) if newest.id != original.id => Some(Shadow::NewerVersion),
+                _ => None,
+            };
+            return Ok(Some(Found::new(key, original, &head, shadowed)));
+        }
+        let Some(newest) = history.newest() else { return Ok(None) };
+        let head = self.head_version(key, Some(&newest.id)).await?;
+        Ok(head.map(|head| Found::new(key, newest, &head, None)))
+    }
+
+    /// Asks for the properties of a version, or of the newest; `None` if it is not there.
+    async fn head_version(&self, key: &ObjectKey, version: Option<&str>) -> Result<Option<Head>, StoreError> {
+        let answer = self.api().head(&self.name(key), version).await;
+        let answer = answer.map_err(|error| error::from_no_answer(key.as_str(), error, false))?;
+        match answer.status.as_u16() {
+            200..300 => Ok(Some(Head::read(&answer))),
+            404 => Ok(None),
+            500.. => Err(StoreError::Unavailable {
+                key: key.to_string(),
+                applied_unknown: false,
+                source: Some(answer.describe().into()),
+            }),
+            _ => Err(error::from_answer(key.as_str(), &answer, None)),
+        }
+    }
+
+    /// Refuses unless a derived object may be written or deleted under this key.
+    async fn require_derived(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        match self.head_version(key, None).await? {
+            Some(head) if !head.is_derived || head.lock.hold => {
+                Err(StoreError::retained(key, head.lock.retain_until))
+            }
+            Some(_) => Ok(()),
+            None => match self.find(key).await {
+                Ok(found) if !found.is_derived => {
+                    Err(StoreError::retained(key, found.meta.lock.retain_until))
+                }
+                Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Deletes every version of an object, the original last, so that what is interrupted can be repeated.
+    async fn delete_versions(&self, key: &ObjectKey, history: &History) -> Result<(), StoreError> {
+        let (api, hint) = self.manager();
+        let name = self.name(key);
+        for version in &history.versions {
+            let answer = api.delete_version(&name, &version.id).await;
+            let answer = answer.map_err(|error| error::from_no_answer(key.as_str(), error, true))?;
+            if answer.status.is_success() || answer.status.as_u16() == 404 {
+                continue;
+            }
+            // The refusal of a locked version and that of an identity without the right look alike.
+            if answer.status.as_u16() == 403 && !version.is_marker {
+                let now = answer.date_micros().unwrap_or_else(|| self.clock.now_micros());
+                if let Some(head) = self.head_version(key, Some(&version.id)).await?
+                    && !head.lock.is_free(now)
+                {
+                    return Err(StoreError::retained(key, head.lock.retain_until));
+                }
+            }
+            return Err(error::from_answer(key.as_str(), &answer, Some(hint)));
+        }
+        Ok(())
+    }
+
+    /// Returns the first `limit` histories of names that begin with `prefix` and come behind `after`.
+    async fn histories(
+        &self,
+        prefix: &str,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<(ObjectKey, History)>, StoreError> {
+        let full = self.location.name(prefix);
+        let (mut found, mut position): (Vec<(ObjectKey, History)>, _) = (Vec::new(), after.clone());
+        loop {
+            let wanted = limit - found.len().min(limit) + 1;
+            let page = versions::page(self.api(), &full, position.as_ref(), wanted).await;
+            let page = page.map_err(|error| error::from_page(prefix, error))?;
+            for version in page.versions {
+                let is_behind = after.as_ref().is_none_or(|after| version.name > after.name);
+                let Some(key) = self.location.key(&version.name).filter(|_| is_behind) else { continue };
+                match found.last_mut() {
+                    Some((last, history)) if *last == key => history.versions.push(version),
+                    _ => found.push((key, History { versions: vec![version] })),
+                }
+            }
+            // The last history may go on with the next page.
+            let is_stuck = page.next.is_some() && page.next == position;
+            if page.next.is_none() || is_stuck || found.len() > limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
+            position = page.next;
+        }
+    }
+}
+
+/// The version of an object that counts.
+#[derive(Debug)]
+struct Found {
+    id: String,
+    meta: ObjectMeta,
+    is_derived: bool,
+}
+
+impl Found {
+    fn new(key: &ObjectKey, version: &Version, head: &Head, shadowed: Option<Shadow>) -> Self {
+        let (key, id) = (key.clone(), version.id.clone());
+        let meta = ObjectMeta { key, size: head.size, lock: head.lock, version: Some(id.clone()), shadowed };
+        Self { id, meta, is_derived: head.is_derived }
+    }
+}
+
+/// Rounds a retain-until up to what a service records; `None` for a date that none can.
+fn whole_seconds(micros: u64) -> Option<DateTime<Utc>> {
+    let seconds = i64::try_from(micros.div_ceil(1_000_000)).ok()?;
+    DateTime::from_timestamp(seconds, 0).filter(|date| date.timestamp() < YEAR_9999_END)
+}
+
+/// The end of what a date of four digits can say, in seconds since the Unix epoch.
+const YEAR_9999_END: i64 = 253_402_300_800;
+
+fn unrecordable(key: &ObjectKey) -> StoreError {
+    let source = Some("expected a date before the year 10000, found a later one".into());
+    StoreError::Denied { key: key.to_string(), source }
+}
+
+#[async_trait]
+impl WormStore for S3Store {
+    async fn create(&self, key: &ObjectKey, bytes: Bytes, lock: &Lock) -> Result<(), StoreError> {
+        let retention = match lock.retain_until {
+            Some(until) => {
+                let until = whole_seconds(until).ok_or_else(|| unrecordable(key))?;
+                Some((self.inner.mode, until))
+            }
+            None => None,
+        };
+        let is_locked = retention.is_some() || lock.hold;
+        let lock = is_locked.then_some(PutLock { retention, hold: lock.hold });
+        self.inner.put(key, bytes, PutMode::Create, lock).await
+    }
+
+    async fn get(&self, key: &ObjectKey) -> Result<Bytes, StoreError> {
+        Ok(self.inner.read_visible(key, None).await?.0)
+    }
+
+    async fn get_original(&self, key: &ObjectKey) -> Result<Bytes, StoreError> {
+        let found = self.inner.find(key).await?;
+        Ok(self.inner.read(key, None, Some(found.id)).await?.0)
+    }
+
+    async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes, StoreError> {
+        // A range of HTTP has at least one byte.
+        if range.start >= range.end {
+            let size = self.inner.head_original(key).await?.size;
+            return slice_range(key, &range, size).map(|_| Bytes::new());
+        }
+        let end = range.end.min(OBJECT_BYTES_MAX.max(range.start.saturating_add(1)));
+        let (bytes, size) = self.inner.read_visible(key, Some(range.start..end)).await?;
+        if bytes.len() as u64 == range.end - range.start {
+            return Ok(bytes);
+        }
+        slice_range(key, &range, size)?;
+        let source = Some("the service answered with another range than the one that was asked for".into());
+        Err(StoreError::Unavailable { key: key.to_string(), applied_unknown: false, source })
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, StoreError> {
+        self.inner.head_original(key).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectKey>,
+        limit: usize,
+    ) -> Result<Vec<ObjectMeta>, StoreError> {
+        let inner = &self.inner;
+        let mut listed: Vec<ObjectMeta> = Vec::new();
+        let mut position =
+            after.map(|after| Position { name: inner.location.name(after.as_str()), version: None });
+        while listed.len() < limit {
+            let wanted = limit - listed.len();
+            let histories = inner.histories(prefix, position.take(), wanted).await?;
+            let is_last = histories.len() < wanted;
+            position = histories
+                .last()
+                .map(|(key, _)| Position { name: inner.location.name(key.as_str()), version: None });
+            let metas: Vec<Option<ObjectMeta>> = futures::stream::iter(histories)
+                .map(|(key, history)| async move {
+                    Ok::<_, StoreError>(inner.examine(&key, &history).await?.map(|found| found.meta))
+                })
+                .buffered(HEADS_AT_ONCE)
+                .try_collect()
+                .await?;
+            listed.extend(metas.into_iter().flatten());
+            if is_last {
+                break;
+            }
+        }
+        Ok(listed)
+    }
+
+    async fn extend_retention(&self, key: &ObjectKey, until: u64) -> Result<(), StoreError> {
+        let Found { id, meta, is_derived } = self.inner.find(key).await?;
+        if is_derived {
+            return Err(StoreError::derived_cannot_be_locked(key));
+        }
+        let until = whole_seconds(until).ok_or_else(|| unrecordable(key))?;
+        let micros = u64::try_from(until.timestamp_micros()).map_err(|_| unrecordable(key))?;
+        match meta.lock.retain_until {
+            Some(present) if present > micros => return Err(StoreError::retained(key, Some(present))),
+            Some(present) if present == micros => return Ok(()),
+            _ => {}
+        }
+        // A lock keeps its mode; a change of it is a right of its own.
+        let mode = match meta.lock.mode {
+            LockMode::Compliance => S3Mode::Compliance,
+            LockMode::Governance if meta.lock.retain_until.is_some() => S3Mode::Governance,
+            _ => self.inner.mode,
+        };
+        let name = self.inner.name(key);
+        let answer = self.inner.api().put_retention((&name, &id), mode, until).await;
+        let answer = answer.map_err(|error| error::from_no_answer(key.as_str(), error, true))?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        Err(error::from_answer(key.as_str(), &answer, None))
+    }
+
+    async fn set_hold(&self, key: &ObjectKey, hold: bool) -> Result<(), StoreError> {
+        let Found { id, meta, is_derived } = self.inner.find(key).await?;
+        if is_derived {
+            return Err(StoreError::derived_cannot_be_locked(key));
+        }
+        if meta.lock.hold == hold {
+            return Ok(());
+        }
+        let (api, hint) = if hold { (self.inner.api(), None) } else { with_hint(self.inner.manager()) };
+        let answer = api.put_hold(&self.inner.name(key), &id, hold).await;
+        let answer = answer.map_err(|error| error::from_no_answer(key.as_str(), error, true))?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        Err(error::from_answer(key.as_str(), &answer, hint))
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        let history = self.inner.history(key).await?;
+        let original = history.original().cloned();
+        // What lies over a locked version stays as well, so that it can still be told.
+        if let Some(original) = &original
+            && let Some(head) = self.inner.head_version(key, Some(&original.id)).await?
+            && !head.lock.is_free(self.inner.clock.now_micros())
+        {
+            return Err(StoreError::retained(key, head.lock.retain_until));
+        }
+        self.inner.delete_versions(key, &history).await?;
+        original.map(drop).ok_or_else(|| StoreError::not_found(key))
+    }
+
+    async fn put_derived(&self, key: &ObjectKey, bytes: Bytes) -> Result<(), StoreError> {
+        self.inner.require_derived(key).await?;
+        self.inner.put(key, bytes, PutMode::Overwrite, None).await
+    }
+
+    async fn delete_derived(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        self.inner.require_derived(key).await?;
+        let history = self.inner.history(key).await?;
+        self.inner.delete_versions(key, &history).await
+    }
+
+    fn describe(&self) -> StoreDescription {
+        let Inner { clients, location, mode, .. } = &*self.inner;
+        let statement = match mode {
+            S3Mode::Compliance => {
+                "the storage service refuses to delete or change a locked object, whoever asks, until its \
+                 date has passed; closing the account of the bucket is the known way around it"
+            }
+            S3Mode::Governance => {
+                "the storage service refuses to delete or change a locked object, except for principals with \
+                 the right to bypass governance retention; this mode is for trying out"
+            }
+        };
+        StoreDescription {
+            name: "s3".to_owned(),
+            location: format!("{location} at {}", clients.endpoint),
+            enforcement: Enforcement::Prevents,
+            statement: statement.to_owned(),
+        }
+    }
+
+    async fn probe(&self) -> ProbeReport {
+        probe::probe(self).await
+    }
+}
+
+fn with_hint<'a>((api, hint): (&'a Api, &'static str)) -> (&'a Api, Option<&'static str>) {
+    (api, Some(hint))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! The versions of objects: the listing, and which version is the archive's own.
+//!
+//! S3 never replaces: a PUT puts a newer version over an object, and a DELETE without a version puts a
+//! delete marker over it. Neither touches the locked version below. Because the archive creates an object
+//! once, **the oldest version is its own**; what lies over it came from somebody else and is reported.
+//! Derived objects are the exception: they are written again and again, and their newest version counts.
+
+use http::Method;
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use super::api::{Answer, Api, Call, NoAnswer};
+use crate::error::Source;
+
+/// One version of an object, or a delete marker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Version {
+    /// The object's name in the bucket.
+    pub(super) name: String,
+    pub(super) id: String,
+    pub(super) is_marker: bool,
+    pub(super) size: u64,
+}
+
+/// One page of a listing: versions by name, of one name the newest first.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) versions: Vec<Version>,
+    /// Where the next page begins; `None` behind the last one.
+    pub(super) next: Option<Position>,
+}
+
+/// A place in a listing: behind this name, or behind this version of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) name: String,
+    pub(super) version: Option<String>,
+}
+
+/// Says why no page came.
+#[derive(Debug)]
+pub(super) enum PageError {
+    /// There was no answer.
+    NoAnswer(NoAnswer),
+    /// The answer was a refusal.
+    Refused(Answer),
+    /// The answer is no listing.
+    Invalid(Source),
+}
+
+/// Asks for one page of at most `limit` versions.
+pub(super) async fn page(
+    api: &Api,
+    prefix: &str,
+    after: Option<&Position>,
+    limit: usize,
+) -> Result<Page, PageError> {
+    let limit = limit.clamp(1, 1_000).to_string();
+    // Foreign names may have characters that XML cannot carry.
+    let mut query =
+        vec![("versions", ""), ("encoding-type", "url"), ("max-keys", &limit), ("prefix", prefix)];
+    if let Some(after) = after {
+        query.push(("key-marker", &after.name));
+        if let Some(version) = &after.version {
+            query.push(("version-id-marker", version));
+        }
+    }
+    let call = Call { query: &query, ..Call::default() };
+    let answer = api.send(Method::GET, &call).await.map_err(PageError::NoAnswer)?;
+    if !answer.status.is_success() {
+        return Err(PageError::Refused(answer));
+    }
+    let text = std::str::from_utf8(&answer.body).map_err(|error| PageError::Invalid(error.into()))?;
+    parse(text).map_err(PageError::Invalid)
+}
+
+/// Reads a `ListVersionsResult`.
+fn parse(text: &str) -> Result<Page, Source> {
+    let mut reader = Reader::from_str(text);
+    let mut page = Page::default();
+    let (mut next, mut is_cut, mut is_listing) = (Position::default(), false, false);
+    let mut is_encoded = false;
+    let mut path: Vec<String> = Vec::new();
+    let mut current: Option<Version> = None;
+    let mut value = String::new();
+    loop {
+        match reader.read_event()? {
+            Event::Start(tag) => {
+                let tag = tag.local_name().as_ref().to_owned();
+                is_listing |= path.is_empty() && tag == "ListVersionsResult";
+                if path.len() == 1 && (tag == "Version" || tag == "DeleteMarker") {
+                    current = Some(Version { is_marker: tag == "DeleteMarker", ..Version::default() });
+                }
+                path.push(tag);
+                value.clear();
+            }
+            Event::Text(part) => value.push_str(&part),
+            Event::GeneralRef(part) => value.push_str(&resolve(&part)?),
+            Event::End(_) => {
+                let tag = path.pop().unwrap_or_default();
+                match (&mut current, path.len(), tag.as_str()) {
+                    (Some(version), 2, "Key") => version.name = std::mem::take(&mut value),
+                    (Some(version), 2, "VersionId") => version.id = std::mem::take(&mut value),
+                    (Some(version), 2, "Size") => version.size = value.parse()?,
+                    (_, 1, "Version" | "DeleteMarker") => page.versions.extend(current.take()),
+                    (None, 1, "EncodingType") => is_encoded = value == "url",
+                    (None, 1, "IsTruncated") => is_cut = value == "true",
+                    (None, 1, "NextKeyMarker") => next.name = std::mem::take(&mut value),
+                    (None, 1, "NextVersionIdMarker") => next.version = Some(std::mem::take(&mut value)),
+                    _ => {}
+                }
+                value.clear();
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    if !is_listing || !path.is_empty() {
+        return Err("expected a `ListVersionsResult`, found something else".into());
+    }
+    if is_encoded {
+        next.name = percent_decode(&next.name);
+        page.versions.iter_mut().for_each(|version| version.name = percent_decode(&version.name));
+    }
+    next.version = next.version.filter(|version| !version.is_empty());
+    if is_cut && next.name.is_empty() {
+        let last = page.versions.last().ok_or("expected a marker for the next page, found none")?;
+        next = Position { name: last.name.clone(), version: Some(last.id.clone()) };
+    }
+    page.next = is_cut.then_some(next);
+    // Some services list all versions before all delete markers.
+    page.versions.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(page)
+}
+
+fn percent_decode(name: &str) -> String {
+    form_urlencoded::parse(format!("n={name}").as_bytes())
+        .next()
+        .map(|(_, name)| name.into_owned())
+        .unwrap_or_default()
+}
+
+fn resolve(name: &str) -> Result<String, Source> {
+    if let Some(number) = name.strip_prefix('#') {
+        let code = match number.strip_prefix('x') {
+            Some(hex) => u32::from_str_radix(hex, 16)?,
+            None => number.parse()?,
+        };
+        return Ok(char::from_u32(code).ok_or("expected a character, found another number")?.to_string());
+    }
+    let text = quick_xml::escape::resolve_predefined_entity(name).ok_or("expected a predefined entity")?;
+    Ok(text.to_owned())
+}
+
+/// All versions of one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct History {
+    /// The newest first.
+    pub(super) versions: Vec<Version>,
+}
+
+impl History {
+    /// Returns the oldest version: the one that was created.
+    pub(super) fn original(&self) -> Option<&Version> {
+        self.versions.iter().rev().find(|version| !version.is_marker)
+    }
+
+    /// Returns the newest version, unless a delete marker lies over it.
+    pub(super) fn newest(&self) -> Option<&Version> {
+        self.versions.first().filter(|version| !version.is_marker)
+    }
+}
+
+/// Reads the whole history of one object.
+pub(super) async fn history(api: &Api, name: &str) -> Result<History, PageError> {
+    let mut history = History::default();
+    let mut after = None;
+    loop {
+        // Names behind this one share its beginning; of most objects there is one version.
+        let page = page(api, name, after.as_ref(), if after.is_none() { 10 } else { 1_000 }).await?;
+        let is_past = page.versions.iter().any(|version| version.name != name);
+        history.versions.extend(page.versions.into_iter().filter(|version| version.name == name));
+        match page.next {
+            Some(next) if !is_past && after.as_ref() != Some(&next) => after = Some(next),
+            _ => return Ok(history),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTING: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Name>records</Name><Prefix>a</Prefix><KeyMarker/><MaxKeys>4</MaxKeys>
+  <IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker><NextVersionIdMarker>v3</NextVersionIdMarker>
+  <Version><Key>a&amp;&#x2f;</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest><Size>7</Size>
+    <Owner><ID>x</ID><DisplayName>y</DisplayName></Owner></Version>
+  <Version><Key>b</Key><VersionId>v3</VersionId><Size>9</Size></Version>
+  <DeleteMarker><Key>a</Key><VersionId>v2</VersionId><Owner><ID>x</ID></Owner></DeleteMarker>
+</ListVersionsResult>"#;
+
+    fn version(name: &str, id: &str, is_marker: bool, size: u64) -> Version {
+        Version { name: name.to_owned(), id: id.to_owned(), is_marker, size }
+    }
+
+    #[test]
+    fn listing_is_read() {
+        let page = parse(LISTING).expect("it is a listing");
+        let expected =
+            [version("a", "v2", true, 0), version("a&/", "v1", false, 7), version("b", "v3", false, 9)];
+        assert_eq!(page.versions, expected);
+        assert_eq!(page.next, Some(Position { name: "b".to_owned(), version: Some("v3".to_owned()) }));
+        let last = parse("<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>");
+        assert_eq!(last.expect("it is a listing"), Page::default());
+        let encoded = "<ListVersionsResult><EncodingType>url</EncodingType><Version><Key>a%2Fb%01+c</Key>\
+            </Version></ListVersionsResult>";
+        assert_eq!(parse(encoded).expect("it is a listing").versions[0].name, "a/b\u{1} c");
+    }
+
+    #[test]
+    fn what_is_no_listing_is_refused() {
+        for text in [
+            "",
+            "<html></html>",
+            "<ListVersionsResult>",
+            "<ListVersionsResult><Version><Size>x</Size></Version></ListVersionsResult>",
+            "<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>",
+            "<ListVersionsResult>&bad;</ListVersionsResult>",
+        ] {
+            assert!(parse(text).is_err(), "`{text}` is no listing");
+        }
+    }
+
+    #[test]
+    fn oldest_version_is_the_original() {
+        let history = History {
+            versions: vec![
+                version("a", "3", true, 0),
+                version("a", "2", false, 2),
+                version("a", "1", false, 1),
+            ],
+        };
+        assert_eq!(history.original().map(|version| version.id.as_str()), Some("1"));
+        assert_eq!(history.newest(), None);
+        let plain = History { versions: vec![version("a", "1", false, 1)] };
+        assert_eq!(plain.original(), plain.newest());
+        assert_eq!(History { versions: vec![version("a", "1", true, 0)] }.original(), None);
+    }
+}
