@@ -159,8 +159,11 @@ impl Copier {
     fn decode<'a>(&self, bytes: &'a Bytes, number: SegmentNo) -> Result<Segment<'a>, ReplicaError> {
         let object = || ObjectName::Segment(number).to_string();
         let side = Side::Primary;
-        let segment = Segment::decode(bytes)
-            .map_err(|source| ReplicaError::Damaged { side, object: object(), source })?;
+        let segment = Segment::decode(bytes).map_err(|source| ReplicaError::Damaged {
+            side,
+            object: object(),
+            source,
+        })?;
         if (segment.ledger, segment.number) == (self.primary.ledger, number) {
             return Ok(segment);
         }
@@ -332,7 +335,10 @@ async fn copy_object(
                 return Ok(None);
             }
             let found = if found.is_some() { "other bytes" } else { "nothing" };
-            Ok(Some(format!("object `{name}`: expected digest {}, found {found} on the primary", entry.digest)))
+            Ok(Some(format!(
+                "object `{name}`: expected digest {}, found {found} on the primary",
+                entry.digest
+            )))
         }
     }
 }

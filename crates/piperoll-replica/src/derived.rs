@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn positions_are_spelled_as_tiles_are_named() {
-        for (index, expected) in [(0, "000"), (67, "067"), (1_234, "x001/234"), (1_234_067, "x001/x234/067")] {
+        for (index, expected) in [(0, "000"), (67, "067"), (1_234, "x001/234"), (1_234_067, "x001/x234/067")]
+        {
             assert_eq!(position(index), expected);
             assert!(ObjectName::parse(&format!("tile/0/{}", position(index))).is_ok());
         }

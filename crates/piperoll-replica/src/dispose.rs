@@ -25,7 +25,9 @@ impl Copier {
             let name = match ObjectName::parse(&text) {
                 Ok(name @ (ObjectName::Pack { .. } | ObjectName::Keys { .. })) => name,
                 _ => {
-                    self.report(format!("the disposal order {seq} names `{text}`, which is no pack or key object"));
+                    self.report(format!(
+                        "the disposal order {seq} names `{text}`, which is no pack or key object"
+                    ));
                     continue;
                 }
             };

@@ -124,7 +124,9 @@ impl Following<'_> {
                     self.lag.report(|progress| progress.trouble = None);
                     let left = self.copier.as_ref().is_some_and(|copier| !copier.left.is_empty());
                     let again = if left { self.settings.retry_max } else { self.settings.locks_every };
-                    tokio::time::timeout(again, committed.changed()).await.is_ok_and(|changed| changed.is_err())
+                    tokio::time::timeout(again, committed.changed())
+                        .await
+                        .is_ok_and(|changed| changed.is_err())
                 }
                 Err(error) if error.is_transient() => {
                     self.trouble(&error, false);
