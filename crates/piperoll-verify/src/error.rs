@@ -47,6 +47,12 @@ pub enum ReadError {
         /// The event.
         seq: Seq,
     },
+    /// The payload was not read, because the caller did not want events of its kind.
+    #[error("payload of event {seq} was left out")]
+    LeftOut {
+        /// The event.
+        seq: Seq,
+    },
     /// Bytes are not what they must be.
     #[error("object `{object}` is damaged{}", .seq.map_or_else(String::new, |seq| format!(" at event {seq}")))]
     Damaged {

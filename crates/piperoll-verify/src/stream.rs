@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
-use piperoll_format::{KeyId, LedgerId, ObjectEntry, ObjectName, SegmentNo, Seq, SubjectKey};
+use piperoll_format::{KeyId, Kind, LedgerId, ObjectEntry, ObjectName, SegmentNo, Seq, SubjectKey};
 
 use crate::error::ReadError;
 use crate::keys::KeyRequest;
@@ -36,15 +36,26 @@ impl LedgerReader {
     ///
     /// At most about 64 MB are in flight.
     pub fn stream(&self, from: Seq, to: Seq) -> BoxStream<'static, Result<Vec<ReadEvent>, ReadError>> {
+        self.stream_of(from, to, |_| true)
+    }
+
+    /// Reads events as [`Self::stream`] does, but opens only the payloads of wanted kinds; the others are
+    /// [`ReadError::LeftOut`].
+    pub fn stream_of(
+        &self,
+        from: Seq,
+        to: Seq,
+        is_wanted: fn(Kind) -> bool,
+    ) -> BoxStream<'static, Result<Vec<ReadEvent>, ReadError>> {
         let (segments, opener) = (self.clone(), self.clone());
         stream::once(self.clone().numbers(from, to))
             .map_ok(|numbers| stream::iter(numbers.map(Ok::<_, ReadError>)))
             .try_flatten()
-            .map_ok(move |number| units(segments.clone(), SegmentNo(number), from..to))
+            .map_ok(move |number| units(segments.clone(), SegmentNo(number), from..to, is_wanted))
             .try_buffered(SEGMENTS_AHEAD)
             .map_ok(|units| stream::iter(units.into_iter().map(Ok::<_, ReadError>)))
             .try_flatten()
-            .map_ok(move |unit| open_unit(opener.clone(), unit))
+            .map_ok(move |unit| open_unit(opener.clone(), unit, is_wanted))
             .try_buffered(UNITS_AHEAD)
             .boxed()
     }
@@ -67,17 +78,23 @@ async fn units(
     reader: LedgerReader,
     number: SegmentNo,
     range: Range<Seq>,
+    is_wanted: fn(Kind) -> bool,
 ) -> Result<Vec<Vec<StoredEvent>>, ReadError> {
     let segment = reader.segment_in_passing(number).await?;
-    compute(move || cut(&segment, range)).await
+    compute(move || cut(&segment, range, is_wanted)).await
 }
 
-fn cut(segment: &SegmentData, range: Range<Seq>) -> Result<Vec<Vec<StoredEvent>>, ReadError> {
+fn cut(
+    segment: &SegmentData,
+    range: Range<Seq>,
+    is_wanted: fn(Kind) -> bool,
+) -> Result<Vec<Vec<StoredEvent>>, ReadError> {
     let (from, to) = (segment.first_seq().max(range.start), segment.end_seq().min(range.end));
     let (mut units, mut unit, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
     for seq in from.0..to.0 {
         let event = segment.event(Seq(seq))?;
-        let weight = event.core.payload.length.saturating_add(event.core.payload.stored);
+        let whole = event.core.payload.length.saturating_add(event.core.payload.stored);
+        let weight = if is_wanted(event.core.kind) { whole } else { 0 };
         bytes = bytes.saturating_add(weight);
         if unit.len() == UNIT_EVENTS_MAX || (bytes > UNIT_BYTES_MAX && !unit.is_empty()) {
             units.push(std::mem::take(&mut unit));
@@ -100,8 +117,12 @@ struct Stretch {
 /// What an event needs of the unit's packs: which stretch and which bytes of it, counted in the pack.
 type Need = Result<(usize, Range<u64>), ReadError>;
 
-async fn open_unit(reader: LedgerReader, unit: Vec<StoredEvent>) -> Result<Vec<ReadEvent>, ReadError> {
-    let (packs, needs) = plan(&unit);
+async fn open_unit(
+    reader: LedgerReader,
+    unit: Vec<StoredEvent>,
+    is_wanted: fn(Kind) -> bool,
+) -> Result<Vec<ReadEvent>, ReadError> {
+    let (packs, needs) = plan(&unit, is_wanted);
     let reads: Vec<_> =
         packs.into_iter().map(|(pack, range, ids)| read_stretch(reader.clone(), pack, range, ids)).collect();
     let stretches: Vec<Stretch> = stream::iter(reads).buffered(UNITS_AHEAD).try_collect().await?;
@@ -125,9 +146,12 @@ type Pack = (Arc<ObjectEntry>, SegmentNo, Seq);
 type PackNeed = (Pack, Range<u64>, Vec<KeyId>);
 
 /// Finds the packs of a unit, the bytes needed of each and the keys.
-fn plan(unit: &[StoredEvent]) -> (Vec<PackNeed>, Vec<Need>) {
+fn plan(unit: &[StoredEvent], is_wanted: fn(Kind) -> bool) -> (Vec<PackNeed>, Vec<Need>) {
     let mut packs: Vec<PackNeed> = Vec::new();
     let mut find = |event: &StoredEvent| {
+        if !is_wanted(event.core.kind) {
+            return Err(ReadError::LeftOut { seq: event.seq() });
+        }
         let (_, range) = place(event)?;
         let entry = event.pack.as_ref().expect("a payload with a place has a pack");
         let position = packs.iter().position(|((known, ..), ..)| Arc::ptr_eq(known, entry));
