@@ -123,6 +123,8 @@ kinds! {
     MediaCaptured = "media.captured",
     /// An attachment could not be had for good, with the reason.
     MediaUnavailable = "media.unavailable",
+    /// The text of an attachment, or why there is none; taken out by the archive for searching.
+    MediaText = "media.text",
     /// A request to send through the API, as handed to the proxy or to the journal.
     SendRequested = "send.requested",
     /// The answer to such a request.
