@@ -144,16 +144,19 @@ impl Builder<'_> {
             (seq, delivery)
         });
         let mut plan = GroupPlan { items: Vec::with_capacity(verdicts.len()) };
+        let mut conflicts = Vec::with_capacity(verdicts.len());
         let mut in_group = BatchSources::default();
         for (verdict, digest, content) in &verdicts {
+            let mut conflict = None;
             let answer = match verdict {
                 Verdict::Repeat { seq, event_hash } => (*seq, Answer::Repeat(*event_hash)),
                 Verdict::RepeatInBatch { seq } => (*seq, Answer::RepeatInBatch),
-                Verdict::New { .. } => {
+                Verdict::New { conflicts_with } => {
                     let earlier = digest.map_or(&[][..], |digest| in_group.find(digest));
                     if let Some((seq, _)) = earlier.iter().find(|(_, other)| other == content) {
                         (*seq, Answer::RepeatInBatch)
                     } else {
+                        conflict = conflicts_with.or_else(|| earlier.first().map(|(seq, _)| *seq));
                         if let Some(digest) = digest {
                             in_group.note(*digest, next, *content);
                         }
@@ -164,18 +167,15 @@ impl Builder<'_> {
                 }
             };
             plan.items.push(answer);
+            conflicts.push(conflict);
         }
         if let Some((_, delivery)) = delivery {
             self.draft_delivery(drafts, delivery, &plan).await?;
         }
-        for ((item, (verdict, digest, content)), (seq, answer)) in
-            group.items.iter().zip(&verdicts).zip(plan.items.clone())
+        for (((item, (_, digest, content)), (seq, answer)), conflicts_with) in
+            group.items.iter().zip(&verdicts).zip(plan.items.clone()).zip(conflicts)
         {
             if matches!(answer, Answer::New) {
-                let conflicts_with = match verdict {
-                    Verdict::New { conflicts_with } => *conflicts_with,
-                    _ => None,
-                };
                 let mut item = item.clone();
                 item.payload.facts.conflicts_with = conflicts_with;
                 if let (Some((delivery, _)), Some(placement)) = (delivery, &mut item.payload.placement) {

@@ -60,9 +60,23 @@ pub struct Components {
     pub state_dir: PathBuf,
 }
 
+/// Where the writer of a ledger runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Executor {
+    /// On a thread of its own, so that building a commit holds up nobody else. Dropping the engine commits what waits.
+    #[default]
+    Thread,
+    /// As a task of the runtime that opens the engine. On a runtime of one thread with a paused clock the same inputs
+    /// give the same order of operations. Dropping the engine ends it at its next pause, as the death of the process
+    /// would.
+    Task,
+}
+
 /// Limits of the pool and of a commit.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where the writer runs.
+    pub executor: Executor,
     /// Most events waiting for a commit; further ones are refused as busy.
     pub pool_events_max: usize,
     /// Most captured bytes waiting for a commit.
@@ -82,6 +96,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            executor: Executor::Thread,
             pool_events_max: 32_768,
             pool_bytes_max: 48 * 1024 * 1024,
             commit_events_max: 4_096,

@@ -1,7 +1,6 @@
 //! The handle by which everybody else uses the writer.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::thread::JoinHandle;
 
 use piperoll_format::{Codec, GROUP_EVENTS_MAX, Genesis, Kind, LedgerId, Submission, SubmissionGroup};
 use piperoll_policy::PolicySet;
@@ -16,11 +15,12 @@ use crate::pool::{Pending, Pool};
 use crate::publish::Publisher;
 use crate::receipt::Receipt;
 use crate::recover::{read_genesis, recover};
+use crate::running::Running;
 use crate::state::State;
 use crate::writer::Writer;
 
-/// The writer of one ledger. Cheap to share behind an [`Arc`]; dropping the last one stops the writer after what
-/// waits has been committed.
+/// The writer of one ledger. Cheap to share behind an [`Arc`]; dropping the last one stops the writer as its
+/// [`Executor`](crate::Executor) says.
 #[derive(Debug)]
 pub struct Engine {
     store: LedgerStore,
@@ -31,8 +31,7 @@ pub struct Engine {
     pool: Arc<Pool>,
     head: watch::Receiver<Head>,
     trouble: watch::Receiver<Option<String>>,
-    thread: StdMutex<Option<JoinHandle<()>>>,
-    publishing: StdMutex<Option<tokio::task::JoinHandle<()>>>,
+    running: StdMutex<Option<Running>>,
 }
 
 impl Engine {
@@ -66,7 +65,7 @@ impl Engine {
         let (mut publisher, publishing) = Publisher::start(store.clone(), head_sender.subscribe());
         publisher.reload(&store, &state, recovered.tail.seq).await?;
         let keyring = Arc::new(Mutex::new(keyring));
-        let retry_pauses = settings.retry_pauses.clone();
+        let (executor, retry_pauses) = (settings.executor, settings.retry_pauses.clone());
         let pool = Arc::new(Pool::new(settings));
         let writer = Writer {
             store: store.clone(),
@@ -87,11 +86,7 @@ impl Engine {
             must_reload: false,
             since_durable: 0,
         };
-        let runtime = tokio::runtime::Handle::current();
-        let thread = std::thread::Builder::new()
-            .name("ledger-writer".to_owned())
-            .spawn(move || writer.run(&runtime))
-            .map_err(|error| EngineError::fatal_from("the writer's thread cannot be started", error))?;
+        let running = Running::start(executor, writer, publishing)?;
         let engine = Self {
             store,
             genesis,
@@ -101,8 +96,7 @@ impl Engine {
             pool,
             head,
             trouble,
-            thread: StdMutex::new(Some(thread)),
-            publishing: StdMutex::new(Some(publishing)),
+            running: StdMutex::new(Some(running)),
         };
         engine.open_ledger(recovered.checkpoint.is_none()).await?;
         Ok(engine)
@@ -191,16 +185,9 @@ impl Engine {
     /// Never; a writer that panicked has been reported already.
     pub async fn close(&self) {
         self.pool.close(&EngineError::fatal("the archive is stopping"), false);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-            if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the writer did not stop in order");
-            }
-        }
-        let publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(publishing) = publishing {
-            drop(publishing.await);
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(running) = running {
+            running.ended().await;
         }
     }
 }
@@ -208,6 +195,10 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.pool.close(&EngineError::fatal("the archive is stopping"), false);
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(running) = running {
+            running.abandon();
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! store is derived state and never decides whether an event is committed.
 
 mod batch;
+mod bell;
 mod commit;
 mod components;
 mod create;
@@ -19,10 +20,11 @@ mod read;
 mod receipt;
 mod recover;
 mod repeat;
+mod running;
 mod state;
 mod writer;
 
-pub use components::{Components, Entropy, Settings, SystemEntropy, WriterKeys};
+pub use components::{Components, Entropy, Executor, Settings, SystemEntropy, WriterKeys};
 pub use create::{NewLedger, create_ledger};
 pub use dispose::Disposed;
 pub use engine::Engine;

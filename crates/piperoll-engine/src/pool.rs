@@ -1,11 +1,12 @@
 //! The bounded pool: what waits for the next commit.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use piperoll_format::SubmissionGroup;
 use tokio::sync::oneshot;
 
+use crate::bell::Bell;
 use crate::components::Settings;
 use crate::error::EngineError;
 use crate::receipt::Receipt;
@@ -25,6 +26,8 @@ struct Queue {
     groups: VecDeque<Pending>,
     events: usize,
     bytes: usize,
+    /// As many events as the writer waits for; `None` while it does not wait.
+    wanted: Option<usize>,
     /// Set when nothing is accepted any more, with the reason.
     closed: Option<EngineError>,
 }
@@ -33,13 +36,14 @@ struct Queue {
 #[derive(Debug)]
 pub(crate) struct Pool {
     queue: Mutex<Queue>,
-    filled: Condvar,
+    /// Rung once when the queue has what the writer waits for, and not for each group before.
+    filled: Bell,
     settings: Settings,
 }
 
 impl Pool {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { queue: Mutex::default(), filled: Condvar::new(), settings }
+        Self { queue: Mutex::default(), filled: Bell::new(settings.executor), settings }
     }
 
     /// Adds a group, or refuses it when the pool is full or closed.
@@ -58,8 +62,14 @@ impl Pool {
         queue.events += events;
         queue.bytes += bytes;
         queue.groups.push_back(pending);
+        let rings = queue.wanted.is_some_and(|wanted| queue.events >= wanted);
+        if rings {
+            queue.wanted = None;
+        }
         drop(queue);
-        self.filled.notify_one();
+        if rings {
+            self.filled.ring();
+        }
         Ok(())
     }
 
@@ -67,21 +77,24 @@ impl Pool {
     ///
     /// `expected` is how many events the commit before had: their senders are likely to send again at once, and
     /// waiting for them a moment makes one commit out of two. An idle archive (`expected` of 1) never waits.
-    pub(crate) fn take(&self, expected: usize) -> Option<Vec<Pending>> {
+    pub(crate) async fn take(&self, expected: usize) -> Option<Vec<Pending>> {
+        while self.lacks(1) {
+            self.filled.wait(None).await;
+        }
+        if self.lacks(expected.min(self.settings.commit_events_max)) {
+            self.filled.wait(Some(self.settings.linger)).await;
+        }
         let mut queue = self.queue();
-        while queue.groups.is_empty() {
-            if queue.closed.is_some() {
-                return None;
-            }
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        let enough = expected.min(self.settings.commit_events_max);
-        if queue.events < enough && queue.closed.is_none() {
-            let waiting = |queue: &mut Queue| queue.events < enough && queue.closed.is_none();
-            let waited = self.filled.wait_timeout_while(queue, self.settings.linger, waiting);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Some(self.drain(&mut queue))
+        queue.wanted = None;
+        if queue.groups.is_empty() { None } else { Some(self.drain(&mut queue)) }
+    }
+
+    /// Whether fewer than `events` wait and more may come; then the bell rings when as many wait.
+    fn lacks(&self, events: usize) -> bool {
+        let mut queue = self.queue();
+        let lacks = queue.events < events && queue.closed.is_none();
+        queue.wanted = lacks.then_some(events);
+        lacks
     }
 
     fn drain(&self, queue: &mut Queue) -> Vec<Pending> {
@@ -115,7 +128,7 @@ impl Pool {
             (queue.events, queue.bytes) = (0, 0);
         }
         drop(queue);
-        self.filled.notify_all();
+        self.filled.ring();
     }
 
     /// Returns how many events wait.

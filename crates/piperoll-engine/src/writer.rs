@@ -1,6 +1,6 @@
 //! The only writer of a ledger: takes what waits, commits it, answers, and tells followers.
 //!
-//! One thread owns the tail. At most one segment is in flight; what arrives meanwhile forms the next batch.
+//! One thread or task owns the tail. At most one segment is in flight; what arrives meanwhile forms the next batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,6 @@ use piperoll_policy::PolicySet;
 use piperoll_store::Clock;
 use piperoll_tlog::hash::NodeHash;
 use piperoll_tlog::note::key::NoteSigner;
-use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 
 use crate::batch::{Answer, Batch, Builder, GroupPlan};
@@ -31,7 +30,7 @@ const RACES_MAX: usize = 8;
 /// Segments between two durable writes of the local state; a crash replays at most these.
 const DURABLE_EVERY: u32 = 256;
 
-/// Everything that the writer's thread owns or shares.
+/// Everything that the writer owns or shares.
 pub(crate) struct Writer {
     pub(crate) store: LedgerStore,
     pub(crate) state: Arc<State>,
@@ -65,11 +64,11 @@ impl Drop for Writer {
 
 impl Writer {
     /// Works until the pool is closed and empty.
-    pub(crate) fn run(mut self, runtime: &Handle) {
+    pub(crate) async fn run(mut self) {
         let mut expected = 1;
-        while let Some(pending) = self.pool.take(expected) {
+        while let Some(pending) = self.pool.take(expected).await {
             expected = pending.iter().map(|pending| pending.group.events()).sum();
-            if let Err(error) = runtime.block_on(self.commit(pending)) {
+            if let Err(error) = self.commit(pending).await {
                 tracing::error!(%error, "the writer stops");
                 self.pool.close(&error, true);
                 let _ = self.trouble.send_replace(Some(error.to_string()));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use piperoll_format::{
-    Class, EventCore, Facts, Kek, Kind, LedgerId, PAYLOAD_BYTES_MAX, Payload, Placement, Provenance, Segment,
-    SegmentNo, Seq, Skeleton, SkeletonItem, Submission, SubmissionGroup, Timestamp,
+    Class, Codec, EventCore, Facts, Kek, Kind, LedgerId, PAYLOAD_BYTES_MAX, Payload, Placement, Provenance,
+    Segment, SegmentNo, Seq, Skeleton, SkeletonItem, Submission, SubmissionGroup, Timestamp,
 };
 use piperoll_policy::{Policy, PolicySet};
 use piperoll_store::{ManualClock, MemoryStore, ObjectKey, WormStore};
@@ -17,6 +17,7 @@ use crate::components::{Components, Entropy, Settings, WriterKeys};
 use crate::create::{NewLedger, create_ledger};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::read::read_event;
 
 const NOW: u64 = 1_790_000_000_000_000;
 
@@ -268,4 +269,25 @@ async fn packs_of_an_earlier_try_are_taken_over_under_the_present_lock() {
     let key = ObjectKey::new(format!("{}/{}", LedgerId([7; 16]), again.name(SegmentNo(2)))).unwrap();
     let lock = bench.store.head(&key).await.unwrap().lock;
     assert_eq!(lock.retain_until, Some(again.retain_until.0.0));
+}
+
+/// The conflict of the first event is told by the payload, which only a reader with keys sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn items_of_one_group_with_one_id_and_other_bytes_are_marked_as_a_conflict() {
+    let bench = Bench::new().await;
+    let engine = bench.open().await;
+    let items = ["hello", "HELLO", "hello"].map(|text| message("a", text)).to_vec();
+    let receipts = engine.submit(SubmissionGroup { delivery: None, items }).await.unwrap();
+    let told: Vec<_> = receipts.iter().map(|receipt| (receipt.seq, receipt.repeated)).collect();
+    assert_eq!(told, [(Seq(1), false), (Seq(2), false), (Seq(1), true)]);
+    // The local state follows the receipts.
+    engine.close().await;
+    let mut conflicts = Vec::new();
+    for seq in [Seq(1), Seq(2)] {
+        let places = (engine.store(), engine.state());
+        let mut keyring = engine.keyring().lock().await;
+        let event = read_event(places, &mut keyring, &mut Codec::default(), seq).await.unwrap().unwrap();
+        conflicts.push(event.payload.facts.conflicts_with);
+    }
+    assert_eq!(conflicts, [None, Some(Seq(1))]);
 }
