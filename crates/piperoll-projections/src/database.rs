@@ -83,6 +83,8 @@ impl Projections {
         let mut write = database.begin_write().map_err(ProjectionError::database)?;
         let durability = if durable { Durability::Immediate } else { Durability::None };
         write.set_durability(durability).map_err(ProjectionError::database)?;
+        // After a crash the database opens at once instead of being searched from end to end.
+        write.set_quick_repair(durable);
         {
             let mut numbers = HashMap::new();
             let mut buckets = write.open_table(BUCKETS).map_err(ProjectionError::database)?;
@@ -96,8 +98,12 @@ impl Projections {
                         number
                     }
                 };
+                let key = row.key.as_slice();
+                if row.keep_first && facts.get(key).map_err(ProjectionError::database)?.is_some() {
+                    continue;
+                }
                 let value = (number, row.value.as_slice());
-                facts.insert(row.key.as_slice(), value).map_err(ProjectionError::database)?;
+                facts.insert(key, value).map_err(ProjectionError::database)?;
             }
             let mut meta = write.open_table(META).map_err(ProjectionError::database)?;
             meta.insert("cursor", cursor).map_err(ProjectionError::database)?;
@@ -200,12 +206,21 @@ impl Projections {
         Ok(found)
     }
 
+    fn holds(&self, bucket: &str) -> Result<bool, ProjectionError> {
+        let read = self.database().begin_read().map_err(ProjectionError::database)?;
+        let buckets = read.open_table(BUCKETS).map_err(ProjectionError::database)?;
+        Ok(buckets.get(bucket).map_err(ProjectionError::database)?.is_some())
+    }
+
     /// Leaves out every fact of a bucket, in a new file: the old one is deleted, so that no page keeps a word of it.
     /// Returns how many facts went.
     ///
     /// # Errors
     /// [`ProjectionError`]; the old file is still in use then.
     pub fn forget(&self, bucket: &str) -> Result<u64, ProjectionError> {
+        if !self.holds(bucket)? {
+            return Ok(0);
+        }
         let mut place = self.database.write().unwrap_or_else(PoisonError::into_inner);
         let staged = self.path.with_extension("new");
         Self::reset(&staged)?;

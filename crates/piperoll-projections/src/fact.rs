@@ -2,7 +2,8 @@
 
 use piperoll_format::{Kind, Payload, Timestamp};
 use piperoll_sources::Message;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// An event as the folds see it.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,8 @@ pub struct Fact<T> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     pub(crate) key: Vec<u8>,
+    /// Whether a fact that already has this key stays instead.
+    pub(crate) keep_first: bool,
     pub(crate) bucket: String,
     pub(crate) value: Vec<u8>,
 }
@@ -93,9 +96,20 @@ pub struct Row {
 /// Collects the facts of one event.
 #[derive(Debug)]
 pub struct Facts<'a> {
-    seq: u64,
+    pub(crate) seq: u64,
     bucket: &'a str,
     rows: Vec<Row>,
+}
+
+/// The first fact of a day of those that say the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Daily<T> {
+    /// When it became true.
+    pub(crate) at: i64,
+    /// The event that says so.
+    pub(crate) seq: u64,
+    /// What it says.
+    pub(crate) said: T,
 }
 
 /// The longest entity in bytes; a longer one is cut, so that no sender can make keys without limit.
@@ -111,7 +125,20 @@ impl<'a> Facts<'a> {
         let nth = u16::try_from(self.rows.len()).unwrap_or(u16::MAX);
         let value = serde_json::to_vec(value).expect("facts have text keys only");
         let key = key(table, entity, at, self.seq, nth);
-        self.rows.push(Row { key, bucket: self.bucket.to_owned(), value });
+        self.rows.push(Row { key, keep_first: false, bucket: self.bucket.to_owned(), value });
+    }
+
+    /// Adds a fact that repeats with almost every event, such as a name: of equal ones only the first of a day is kept.
+    /// It is read back at the start of its day (UTC), with this event's `seq` and time beside what it says.
+    pub(crate) fn put_daily(&mut self, table: Table, entity: &str, at: i64, value: &impl Serialize) {
+        const DAY: i64 = 86_400_000_000;
+        let said = serde_json::to_vec(value).expect("facts have text keys only");
+        let digest = Sha256::new().chain_update(&said).chain_update(self.bucket).finalize();
+        let same = u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer"));
+        let daily = Daily { at, seq: self.seq, said: value };
+        let value = serde_json::to_vec(&daily).expect("facts have text keys only");
+        let key = key(table, entity, at.div_euclid(DAY) * DAY, same, 0);
+        self.rows.push(Row { key, keep_first: true, bucket: self.bucket.to_owned(), value });
     }
 
     pub(crate) fn into_rows(self) -> Vec<Row> {

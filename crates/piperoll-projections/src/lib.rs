@@ -7,17 +7,37 @@
 //! **Invariant:** everything here is derived. It is made again from the ledger by one command, and it forgets what
 //! the ledger disposed of. No store, no network, no clock.
 
+mod alias;
 mod database;
 mod error;
 mod fact;
+mod keyword;
+mod people;
+mod send;
+mod signal;
+mod talk;
+mod template;
+mod time;
 
+pub use alias::{alias_of, aliases};
 pub use database::Projections;
 pub use error::ProjectionError;
 pub use fact::{Fact, Facts, Observed, Row, Table};
+pub use people::Assignment;
+pub use send::SendFact;
+pub use signal::{Act, Signal, Via};
+pub use talk::{About, Entry, Role};
+pub use template::{TemplateFact, content_hash};
+pub use time::{day, utc};
 
 /// Turns one event into facts. Pure and total: what cannot be read gives no fact.
 #[must_use]
 pub fn fold(observed: &Observed<'_>) -> Vec<Row> {
-    let facts = Facts::of(observed);
+    let mut facts = Facts::of(observed);
+    people::fold(observed, &mut facts);
+    talk::fold(observed, &mut facts);
+    signal::fold(observed, &mut facts);
+    template::fold(observed, &mut facts);
+    send::fold(observed, &mut facts);
     facts.into_rows()
 }

@@ -5,10 +5,11 @@ use chrono::DateTime;
 use piperoll_format::Kind;
 use serde_json::Value;
 
+use crate::detail::SendDetail;
 use crate::document::{id, string};
-use crate::message::{BusinessNumber, Message, Origin, Party, TemplateRef};
+use crate::message::{BusinessNumber, Direction, Message, Origin, Party, TemplateRef};
 use crate::project::Captured;
-use crate::text;
+use crate::{text, whatsapp};
 
 /// Reads an event of one of our own kinds.
 pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
@@ -31,6 +32,15 @@ pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
             text::push_at(&value, "note", &mut message.texts);
             message.origin = Some(Origin::Platform);
         }
+        Kind::SendRequested => read_request(&value, captured.subject, &mut message),
+        Kind::SendAnswered => read_answer(&value, &mut message),
+        // Bytes and digests: nobody reads them.
+        Kind::MediaPart => {}
+        Kind::MediaCaptured | Kind::MediaUnavailable => {
+            ["filename", "reason", "detail"]
+                .iter()
+                .for_each(|key| text::push_at(&value, key, &mut message.texts));
+        }
         _ => text::all(&value, &mut message.texts),
     }
     if let Some(template) = value.get("template") {
@@ -46,6 +56,7 @@ fn read_consent(value: &Value, message: &mut Message) {
             phone: string(person, "phone").map(|phone| phone.chars().filter(char::is_ascii_digit).collect()),
             user_id: string(person, "user_id"),
             username: string(person, "username"),
+            parent_user_id: None,
             name: string(person, "name"),
         };
         let number = message.number.as_ref().and_then(|number| number.id.as_deref());
@@ -55,6 +66,46 @@ fn read_consent(value: &Value, message: &mut Message) {
     }
     let keys = ["statement", "purpose", "channel", "note"];
     keys.iter().for_each(|key| text::push_at(value, key, &mut message.texts));
+}
+
+/// Reads a request to send as the message that it asks for.
+fn read_request(value: &Value, subject: Option<&str>, message: &mut Message) {
+    let request = value.get("request").unwrap_or(&Value::Null);
+    message.message_type = String::new();
+    message.direction = Some(Direction::Outbound);
+    message.origin = Some(Origin::Api);
+    whatsapp::read_send(request, message);
+    if message.message_type.is_empty() {
+        message.message_type = Kind::SendRequested.as_str().to_owned();
+    }
+    let phone = string(request, "to").map(|to| to.chars().filter(char::is_ascii_digit).collect::<String>());
+    let subject = |prefix: &str| subject.and_then(|subject| subject.strip_prefix(prefix)).map(str::to_owned);
+    let is_group = string(request, "recipient_type").as_deref() == Some("group");
+    let party = Party {
+        phone: phone.filter(|phone| !phone.is_empty() && !is_group).or_else(|| subject("wa:")),
+        user_id: string(request, "recipient").or_else(|| subject("bsuid:")),
+        ..Party::default()
+    };
+    let group = string(request, "to").filter(|_| is_group);
+    let counterpart = group.as_deref().or(party.phone.as_deref()).or(party.user_id.as_deref());
+    let number = message.number.as_ref().and_then(|number| number.id.as_deref());
+    message.conversation = number.zip(counterpart).map(|(number, who)| [number, ":", who].concat());
+    message.to = Some(party).filter(|party| *party != Party::default()).into_iter().collect();
+    let (journal_id, via) = (string(value, "journal_id").unwrap_or_default(), string(value, "via"));
+    message.send = Some(Box::new(SendDetail { journal_id, via, ..SendDetail::default() }));
+}
+
+/// Reads the answer to a request to send.
+fn read_answer(value: &Value, message: &mut Message) {
+    message.origin = Some(Origin::Platform);
+    let wamids = value.get("wamids").and_then(Value::as_array).into_iter().flatten();
+    let wamids: Vec<String> = wamids.filter_map(|wamid| wamid.as_str().map(str::to_owned)).collect();
+    let journal_id = string(value, "journal_id").unwrap_or_default();
+    let status = value.get("status").and_then(Value::as_i64);
+    if let Some(error) = value.get("error") {
+        text::readable(error, &mut message.texts);
+    }
+    message.send = Some(Box::new(SendDetail { journal_id, via: None, status, wamids }));
 }
 
 fn read_template(template: &Value, kind: Kind, message: &mut Message) {
@@ -71,6 +122,7 @@ fn read_template(template: &Value, kind: Kind, message: &mut Message) {
         if let Some(components) = template.get("components") {
             text::readable(components, &mut message.texts);
         }
+        whatsapp::read_definition(template, message);
     }
     message.template = (found != TemplateRef::default()).then_some(found);
 }

@@ -8,6 +8,7 @@ pub mod bird;
 #[cfg(test)]
 mod check;
 mod delivery;
+mod detail;
 pub mod dialog360;
 mod document;
 mod generic;
@@ -25,10 +26,14 @@ pub mod whatsapp;
 pub mod ycloud;
 
 pub use delivery::Delivery;
+pub use detail::{
+    Choice, Forwarded, HistoryChunk, HistoryDetail, IdentityChange, Preference, Product, Reaction, Referral,
+    SendDetail, StatusDetail, TemplateDetail,
+};
 pub use item::{Flag, Item, Split};
 pub use message::{
     Attachment, BusinessNumber, Direction, Message, Origin, Party, Reference, Relation, TemplateRef,
 };
 pub use project::{Captured, project};
 pub use sender::{Sender, UnknownSender};
-pub use signature::{AppSecret, SignatureError, Verified};
+pub use signature::{AppSecret, SignatureError, Verified, verify_shared_secret};

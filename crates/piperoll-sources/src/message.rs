@@ -1,6 +1,12 @@
 //! What a reader sees in an item: a projection, made when indexing, showing or exporting.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::detail::{
+    Choice, Forwarded, HistoryChunk, HistoryDetail, IdentityChange, Preference, Product, Reaction, Referral,
+    SendDetail, StatusDetail, TemplateDetail,
+};
 
 /// A captured item as people read it. Everything in it is derived from the payload and may be derived again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +55,45 @@ pub struct Message {
     /// Codes of errors that the item reports.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub error_codes: Vec<i64>,
+    /// What a delivery status reports beside its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Box<StatusDetail>>,
+    /// A reaction, or that one was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reaction: Option<Reaction>,
+    /// Whether it was forwarded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Forwarded>,
+    /// The advertisement that it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referral: Option<Box<Referral>>,
+    /// The product that it asks about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<Box<Product>>,
+    /// The button or row that the person chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Box<Choice>>,
+    /// The answers of a flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Box<Value>>,
+    /// What an old message says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryDetail>,
+    /// Which pieces of the history it holds, if it is told here.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub history_chunks: Vec<HistoryChunk>,
+    /// A choice about messages of a category.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preference: Option<Box<Preference>>,
+    /// What changed about a template, or how it stood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_detail: Option<Box<TemplateDetail>>,
+    /// The person's identities before and after a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Box<IdentityChange>>,
+    /// A request to send, or its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send: Option<Box<SendDetail>>,
 }
 
 /// Which way a message went.
@@ -75,6 +120,8 @@ pub enum Origin {
     Agent,
     /// The history synchronisation (weaker evidence: the phone supplied it).
     History,
+    /// An export of another system (weaker evidence: somebody handed it in).
+    Import,
     /// WhatsApp itself.
     Platform,
 }
@@ -88,6 +135,9 @@ pub struct Party {
     /// Business-scoped user id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+    /// The user id that linked businesses share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_user_id: Option<String>,
     /// User name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,

@@ -2,9 +2,9 @@
 
 use piperoll_format::Kind;
 
-use crate::message::Message;
+use crate::message::{BusinessNumber, Message};
 use crate::sender::Sender;
-use crate::{generic, text};
+use crate::{generic, text, whatsapp};
 
 /// The payload of an event and what was noted about it when it was captured.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,12 +27,27 @@ pub struct Captured<'a> {
 pub fn project(kind: Kind, captured: &Captured<'_>) -> Message {
     match kind {
         Kind::Unrecognised => unrecognised(captured),
-        Kind::Delivery => Message { message_type: kind.as_str().to_owned(), ..Message::default() },
+        Kind::Delivery => delivery(captured),
         _ if kind.as_str().starts_with("whatsapp.") => {
             captured.source.parse().unwrap_or(Sender::Meta).project(kind, captured)
         }
         _ => generic::project(kind, captured),
     }
+}
+
+/// The rest of a body whose items were cut out: it says which pieces of the history they are.
+fn delivery(captured: &Captured<'_>) -> Message {
+    let rest = captured.parts.first().and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default();
+    let history_chunks = whatsapp::history_chunks(rest);
+    let number = || {
+        let (_, after) = rest.split_once("\"phone_number_id\"")?;
+        let quoted = after.trim_start_matches([':', ' ', '\n', '\t']).strip_prefix('"')?;
+        let (id, _) = quoted.split_once('"')?;
+        Some(BusinessNumber { id: Some(id.to_owned()), phone: None })
+    };
+    let number = if history_chunks.is_empty() { None } else { number() };
+    let message_type = Kind::Delivery.as_str().to_owned();
+    Message { message_type, number, history_chunks, ..Message::default() }
 }
 
 /// A body that could not be read can still be searched: by its strings if it is JSON, else by its text.

@@ -16,7 +16,8 @@ mod split;
 mod translation;
 
 pub(crate) use field::kind_of_event;
-pub(crate) use project::{project, project_translation};
+pub(crate) use project::detail::{history_chunks, read_definition};
+pub(crate) use project::{project, project_translation, read_send};
 pub use signature::{HandshakeError, SIGNATURE_HEADER, verify, verify_handshake};
 pub use split::split;
 pub(crate) use translation::{Reading, Translation, contact_entry, content_type_of, media};

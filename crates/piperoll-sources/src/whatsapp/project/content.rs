@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::super::json::object;
 use super::super::scalar::Scalar;
+use super::detail;
 use super::part::{read_or_default, read_value};
 use crate::document::{id, string};
 use crate::message::{Attachment, Message, Reference, Relation, TemplateRef};
@@ -93,6 +94,12 @@ pub(super) fn read(raw: &RawValue, message: &mut Message) {
     if let Some(context) = content.context {
         let context: Context<'_> = read_or_default(Some(context));
         refer(Relation::RepliesTo, context.id.owned().or_else(|| context.message_id.owned()), message);
+        if let Some(context) = content
+            .context
+            .filter(|context| context.get().contains("forwarded") || context.get().contains("product"))
+        {
+            detail::read_context(&read_value(context), message);
+        }
     }
     read_rare(&content, message);
 }
@@ -129,7 +136,7 @@ fn read_rare(content: &Content<'_>, message: &mut Message) {
         (content.button, read_button),
         (content.order, |order, message| text::push_at(order, "text", &mut message.texts)),
         (content.reaction, read_reaction),
-        (content.system, |system, message| text::push_at(system, "body", &mut message.texts)),
+        (content.system, read_system),
         (content.edit, read_edit),
         (content.revoke, |revoke, message| {
             refer(Relation::Revokes, string(revoke, "original_message_id"), message);
@@ -175,6 +182,7 @@ fn read_cards(cards: &Value, message: &mut Message) {
 /// JSON inside a string.
 fn read_interactive(interactive: &Value, message: &mut Message) {
     for (key, value) in interactive.as_object().into_iter().flatten() {
+        detail::read_reply(key, value, message);
         if key != "nfm_reply" {
             if key != "type" {
                 text::readable(value, &mut message.texts);
@@ -194,11 +202,19 @@ fn read_interactive(interactive: &Value, message: &mut Message) {
 }
 
 fn read_button(button: &Value, message: &mut Message) {
+    detail::read_button(button, message);
     let key = if button.get("text").is_some_and(Value::is_string) { "text" } else { "payload" };
     text::push_at(button, key, &mut message.texts);
 }
 
+fn read_system(system: &Value, message: &mut Message) {
+    text::push_at(system, "body", &mut message.texts);
+    let sender = message.from.as_ref().and_then(|from| from.phone.clone());
+    detail::read_system(system, sender.as_deref(), message);
+}
+
 fn read_reaction(reaction: &Value, message: &mut Message) {
+    detail::read_reaction(reaction, message);
     text::push_at(reaction, "emoji", &mut message.texts);
     refer(Relation::ReactsTo, string(reaction, "message_id"), message);
 }
@@ -214,6 +230,7 @@ fn read_edit(edit: &Value, message: &mut Message) {
 }
 
 fn read_referral(referral: &Value, message: &mut Message) {
+    detail::read_referral(referral, message);
     ["headline", "body"].iter().for_each(|key| text::push_at(referral, key, &mut message.texts));
     if let Some(welcome) = referral.get("welcome_message") {
         text::push_at(welcome, "text", &mut message.texts);
@@ -244,6 +261,7 @@ pub(super) fn read_request(request: &RawValue, echo: &RawValue, message: &mut Me
     read(request, message);
     if let Some(template) = read_value(echo).get("template") {
         read_template(template, message);
+        detail::read_definition(template, message);
     }
 }
 

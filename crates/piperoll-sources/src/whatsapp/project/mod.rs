@@ -1,6 +1,7 @@
 //! Reads an item of WhatsApp as people do.
 
 mod content;
+pub(crate) mod detail;
 mod part;
 mod person;
 mod plain;
@@ -38,7 +39,8 @@ pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
     let outer = std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str::<Outer<'_>>(body).ok());
     if let Some(entry) = outer.and_then(|outer| outer.entry.into_iter().next()) {
         surroundings.account = entry.id.take();
-        let metadata = entry.changes.into_iter().next().and_then(|change| change.value?.metadata);
+        let value = entry.changes.into_iter().next().and_then(|change| change.value).unwrap_or_default();
+        let metadata = value.metadata;
         surroundings.phone = metadata.and_then(|metadata| metadata.display_phone_number.take());
     }
     surroundings.number = surroundings.number.or(item.number.map(Cow::Owned));
@@ -46,7 +48,18 @@ pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
     let slices = item.ranges.iter().filter_map(|range| std::str::from_utf8(body.get(range.clone())?).ok());
     let mut message = read(kind, &Parts::sort(kind, slices), &surroundings);
     message.occurred_at = message.occurred_at.or(item.occurred_at);
+    if kind == Kind::WhatsappHistory {
+        message.history_chunks = std::str::from_utf8(body).map(detail::history_chunks).unwrap_or_default();
+    }
     message
+}
+
+/// Reads the body of a request to send.
+pub(crate) fn read_send(request: &serde_json::Value, message: &mut Message) {
+    let text = request.to_string();
+    if let Ok(raw) = serde_json::from_str(&text) {
+        content::read(raw, message);
+    }
 }
 
 /// Reads the translation of another sender's fact.
@@ -117,7 +130,7 @@ struct OuterChange<'a> {
     value: Option<OuterValue<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct OuterValue<'a> {
     #[serde(borrow, default)]
     metadata: Option<OuterMetadata<'a>>,

@@ -31,6 +31,8 @@ pub(super) struct Contact<'a> {
     #[serde(borrow, default)]
     user_id: Scalar<'a>,
     #[serde(borrow, default)]
+    parent_user_id: Scalar<'a>,
+    #[serde(borrow, default)]
     username: Scalar<'a>,
     #[serde(borrow, default)]
     profile: Option<Profile<'a>>,
@@ -78,6 +80,7 @@ impl<'a> Contact<'a> {
         party.name = party.name.take().or(name);
         party.username = party.username.take().or(username);
         party.user_id = party.user_id.take().or_else(|| self.user_id.owned());
+        party.parent_user_id = party.parent_user_id.take().or_else(|| self.parent_user_id.owned());
         party.phone = party.phone.take().or_else(|| self.wa_id.get().map(digits));
     }
 }

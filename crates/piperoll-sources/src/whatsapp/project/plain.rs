@@ -9,6 +9,7 @@ use super::super::element::{Facts, Person};
 use super::super::scalar::time;
 use super::super::signal;
 use super::content;
+use super::detail;
 use super::part::Parts;
 use super::person::{Surroundings, counterpart, digits, party};
 use crate::document::{id, string};
@@ -49,6 +50,7 @@ pub(super) fn read(kind: Kind, parts: &Parts<'_>, surroundings: &Surroundings<'_
         Kind::WhatsappPreference => {
             message.direction = Some(Direction::Inbound);
             message.origin = Some(Origin::Customer);
+            detail::read_preference(&value, &mut message);
             text::readable(&value, &mut message.texts);
         }
         Kind::WhatsappContact => {
@@ -62,6 +64,10 @@ pub(super) fn read(kind: Kind, parts: &Parts<'_>, surroundings: &Surroundings<'_
             message.to = members(&value);
             let errors = value.get("errors").and_then(Value::as_array).into_iter().flatten();
             message.error_codes.extend(errors.filter_map(|error| error.get("code")?.as_i64()));
+        }
+        Kind::WhatsappIdentity => {
+            detail::read_identity(&value, &mut message);
+            text::readable(&value, &mut message.texts);
         }
         _ => text::readable(&value, &mut message.texts),
     }
@@ -77,7 +83,7 @@ fn members(group: &Value) -> Vec<Party> {
             phone: phone.as_deref().map(digits),
             user_id: string(member, "user_id"),
             username: string(member, "username"),
-            name: None,
+            ..Party::default()
         };
         (party != Party::default()).then_some(party)
     };
@@ -108,6 +114,7 @@ fn about(kind: Kind, person: &Person<'_>, parts: &Parts<'_>, value: &Value) -> O
         party.name = string(contact, "full_name").or_else(|| string(contact, "first_name"));
         party.username = string(contact, "username");
         party.user_id = string(contact, "user_id");
+        party.parent_user_id = string(contact, "parent_user_id");
     }
     if kind == Kind::WhatsappIdentity
         && let Some(party) = &mut party
@@ -140,6 +147,7 @@ fn read_template_event(value: &Value, message: &mut Message) {
         id: id(value, "message_template_id"),
     };
     message.template = (found != TemplateRef::default()).then_some(found);
+    detail::read_template_change(value, message);
     if message.message_type.is_empty() && value.get("message_template_element").is_some() {
         message.message_type = "components".to_owned();
     }

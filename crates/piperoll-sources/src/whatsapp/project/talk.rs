@@ -11,8 +11,10 @@ use super::super::element::{self, Facts, Person, Side};
 use super::super::scalar::{Scalar, time};
 use super::super::signal;
 use super::content;
+use super::detail;
 use super::part::{Parts, read_or_default, read_value};
 use super::person::{Surroundings, counterpart, party};
+use crate::detail::HistoryDetail;
 use crate::message::{Direction, Message, Origin, Reference, Relation};
 use crate::text;
 
@@ -28,6 +30,10 @@ struct Shape<'a> {
     #[serde(borrow, default)]
     to_user_id: Scalar<'a>,
     #[serde(borrow, default)]
+    from_parent_user_id: Scalar<'a>,
+    #[serde(borrow, default)]
+    to_parent_user_id: Scalar<'a>,
+    #[serde(borrow, default)]
     group_id: Scalar<'a>,
     #[serde(borrow, default)]
     status: Scalar<'a>,
@@ -40,7 +46,9 @@ struct Shape<'a> {
 }
 
 #[derive(Default, Deserialize)]
-struct HistoryContext {
+struct HistoryContext<'a> {
+    #[serde(borrow, default)]
+    status: Scalar<'a>,
     #[serde(default)]
     from_me: Option<bool>,
 }
@@ -69,7 +77,16 @@ pub(super) fn message_or_status(kind: Kind, parts: &Parts<'_>, surroundings: &Su
         occurred_at: time(facts.time.as_deref()).0,
         ..Message::default()
     };
-    let person = party(&person, &parts.contacts);
+    let mut person = party(&person, &parts.contacts);
+    if let Some(person) = &mut person {
+        let parent = shape.from_parent_user_id.owned().or_else(|| shape.to_parent_user_id.owned());
+        person.parent_user_id = person.parent_user_id.take().or(parent);
+    }
+    if let Some(raw) = shape.history_context {
+        let context: HistoryContext<'_> = read_or_default(Some(raw));
+        let status = context.status.get().map(str::to_ascii_lowercase);
+        message.history = Some(HistoryDetail { status, from_me: context.from_me });
+    }
     match direction {
         Some(Direction::Outbound) => {
             message.from = surroundings.business_party(shape.from.get());
@@ -121,7 +138,7 @@ fn history_direction(
     if let (Some(sender), Some(business)) = (sender.subject(), business.subject()) {
         return Some(to_direction(sender != business));
     }
-    if let Some(from_me) = read_or_default::<HistoryContext>(shape.history_context).from_me {
+    if let Some(from_me) = read_or_default::<HistoryContext<'_>>(shape.history_context).from_me {
         return Some(to_direction(!from_me));
     }
     let person = counterpart(&parts.contacts, surroundings);
@@ -147,6 +164,21 @@ struct StatusContent<'a> {
     recipient_type: Scalar<'a>,
     #[serde(borrow, default)]
     errors: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pricing: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    conversation: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    biz_opaque_callback_data: Scalar<'a>,
+}
+
+impl StatusContent<'_> {
+    fn has_detail(&self) -> bool {
+        self.pricing.is_some()
+            || self.conversation.is_some()
+            || self.biz_opaque_callback_data.get().is_some()
+            || self.recipient_type.get() == Some("group")
+    }
 }
 
 /// Reads a delivery status. It has no direction: WhatsApp reports it.
@@ -170,6 +202,9 @@ pub(super) fn status(kind: Kind, parts: &Parts<'_>, surroundings: &Surroundings<
     message.references.extend(of.map(|source_id| Reference { relation: Relation::StatusOf, source_id }));
     if let Some(errors) = content.errors {
         content::read_errors(&read_value(errors), &mut message);
+    }
+    if content.has_detail() {
+        message.status = detail::status(&parts.value());
     }
     message
 }
