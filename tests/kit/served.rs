@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use piperoll_format::Timestamp;
 use piperoll_index::Options;
-use piperoll_server::{Archive, NewToken, Parts, Role, TokenStore, Whatsapp, router};
+use piperoll_server::{Archive, NewToken, Parts, Platform, Role, TokenStore, Whatsapp, router};
 use piperoll_sources::whatsapp::AppSecret;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -58,6 +58,14 @@ impl TestArchive {
     /// # Panics
     /// When it cannot be opened.
     pub async fn serve(&self) -> Served<'_> {
+        self.serve_with(None).await
+    }
+
+    /// Serves the archive with a media fetcher and a poller.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn serve_with(&self, platform: Option<Platform>) -> Served<'_> {
         let tokens = self.make_tokens();
         let parts = Parts {
             components: self.components(),
@@ -69,6 +77,9 @@ impl TestArchive {
                 app_secrets: vec![AppSecret::new("an older secret"), AppSecret::new(APP_SECRET)],
                 verify_tokens: vec![VERIFY_TOKEN.to_owned()],
             },
+            senders: piperoll_server::Senders::default(),
+            proxy: None,
+            platform,
             time_zone: chrono_tz::Tz::UTC,
         };
         let archive = Arc::new(Archive::open(parts).await.unwrap());

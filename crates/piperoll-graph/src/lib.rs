@@ -5,6 +5,7 @@
 mod account;
 mod client;
 mod error;
+mod forward;
 mod host;
 mod media;
 mod secret;
@@ -13,6 +14,7 @@ mod template;
 pub use account::Answer;
 pub use client::{GraphClient, GraphOptions, Timeouts};
 pub use error::GraphError;
+pub use forward::{Forward, Forwarded, Forwarder};
 pub use media::{Download, MediaInfo};
 pub use secret::Secret;
 pub use template::Template;

@@ -2,18 +2,24 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono_tz::Tz;
 use piperoll_engine::{Components, Engine, EngineError, Settings};
 use piperoll_format::{LedgerId, Seq, Submission, SubmissionGroup, Timestamp};
 use piperoll_index::{IndexError, Options, SearchIndex};
+use piperoll_projections::{ProjectionError, Projections};
 use piperoll_sources::whatsapp::AppSecret;
 use piperoll_verify::{LedgerReader, ReadError, StoreKeys};
 use tokio::sync::{Mutex, watch};
 
-use crate::follow::{Follower, Place, Progress};
+use crate::follow::{Follower, OpenError, Place, Progress};
+use crate::media::{MediaParts, MediaState, MediaStateError};
 use crate::metrics::Metrics;
+use crate::platform::{Platform, PlatformTasks};
+use crate::replica::Keeping;
+use crate::proxy::{Gaps, Proxy};
+use crate::senders::{SenderDesk, Senders};
 use crate::tokens::{TokenError, TokenStore};
 use crate::watch::Watch;
 use crate::wire::StoreView;
@@ -33,6 +39,12 @@ pub struct Parts {
     pub tokens: PathBuf,
     /// What WhatsApp's webhooks are checked with.
     pub whatsapp: Whatsapp,
+    /// What the webhooks of other providers are checked with.
+    pub senders: Senders,
+    /// The proxy to the send endpoints, if there is one.
+    pub proxy: Option<Proxy>,
+    /// What fetches media and asks the platform, where that runs.
+    pub platform: Option<Platform>,
     /// The time zone of days in queries that name none.
     pub time_zone: Tz,
 }
@@ -58,9 +70,24 @@ pub enum ArchiveError {
     /// The search index could not be opened or built anew.
     #[error("the search index cannot be opened")]
     Index(#[from] IndexError),
+    /// The projections could not be opened or made anew.
+    #[error("the projections cannot be opened")]
+    Projections(#[from] ProjectionError),
+    /// The local state of media could not be opened or made anew.
+    #[error(transparent)]
+    Media(#[from] MediaStateError),
     /// The token file could not be read.
     #[error("the access tokens cannot be read")]
     Tokens(#[from] TokenError),
+}
+
+impl From<OpenError> for ArchiveError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Index(error) => Self::Index(error),
+            OpenError::Projections(error) => Self::Projections(error),
+        }
+    }
 }
 
 /// Tells the time.
@@ -74,11 +101,19 @@ pub struct Archive {
     pub(crate) reader: LedgerReader,
     pub(crate) follower: Follower,
     pub(crate) whatsapp: Whatsapp,
+    pub(crate) senders: SenderDesk,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) gaps: Gaps,
+    /// What became of attachments.
+    pub(crate) media: MediaState,
+    pub(crate) platform: Option<PlatformTasks>,
     pub(crate) time_zone: Tz,
     pub(crate) metrics: Metrics,
     pub(crate) store: StoreView,
     /// Held while a verification runs: it takes all processors.
     pub(crate) verifying: Mutex<()>,
+    /// Replica and passes over all objects.
+    pub(crate) keeping: OnceLock<Keeping>,
     tokens: TokenStore,
     watch: Watch,
     now: Now,
@@ -103,19 +138,41 @@ impl Archive {
         let keys = Arc::new(StoreKeys::new(store.clone(), ledger, components.keys.kek.clone()));
         let described = store.describe();
         let clock = components.clock.clone();
+        let state_dir = components.state_dir.clone();
+        let projections = state_dir.join("projections.redb");
         let tokens = TokenStore::open(&parts.tokens)?;
         let engine = Arc::new(Engine::open(components, parts.settings).await?);
         let reader = LedgerReader::open(store, ledger).await?.with_keys(keys);
-        let place = Place { dir: parts.index_dir, options: parts.index };
+        let place = Place { dir: parts.index_dir, options: parts.index, projections };
         let follower = Follower::start(place, reader.clone(), engine.head()).await?;
         let watch = Watch::start(engine.clone());
+        let (media, metrics) = (MediaState::open(&state_dir, ledger)?, Metrics::default());
+        let micros = clock.clone();
+        let platform = parts.platform.map(|platform| {
+            let parts = MediaParts {
+                engine: engine.clone(),
+                reader: reader.clone(),
+                graph: platform.graph.clone(),
+                settings: platform.media.clone(),
+                state: media.clone(),
+                dir: state_dir,
+                now: Arc::new(move || micros.now_micros()),
+                metrics: metrics.media.clone(),
+            };
+            PlatformTasks::start(platform, parts, metrics.poll.clone())
+        });
         Ok(Self {
             engine,
             reader,
             follower,
             whatsapp: parts.whatsapp,
+            senders: SenderDesk::new(parts.senders),
+            proxy: parts.proxy,
+            gaps: Gaps::default(),
             time_zone: parts.time_zone,
-            metrics: Metrics::default(),
+            media,
+            platform,
+            metrics,
             store: StoreView {
                 name: described.name,
                 location: described.location,
@@ -123,6 +180,7 @@ impl Archive {
                 statement: described.statement,
             },
             verifying: Mutex::new(()),
+            keeping: OnceLock::new(),
             tokens,
             watch,
             now: Box::new(move || Timestamp(clock.now_micros())),
@@ -132,7 +190,13 @@ impl Archive {
     /// Stops in order: commits what waits, publishes it, and lets the index finish what it has begun.
     pub async fn close(&self) {
         self.watch.close().await;
+        if let Some(platform) = &self.platform {
+            platform.close().await;
+        }
         self.engine.close().await;
+        if let Some(keeping) = self.keeping.get() {
+            keeping.close().await;
+        }
         self.follower.close().await;
     }
 
@@ -160,6 +224,12 @@ impl Archive {
         self.follower.index()
     }
 
+    /// Returns the folded state as it is now; a rebuild replaces it.
+    #[must_use]
+    pub fn projections(&self) -> Projections {
+        self.follower.projections()
+    }
+
     /// Returns the access tokens.
     #[must_use]
     pub const fn tokens(&self) -> &TokenStore {
@@ -172,7 +242,7 @@ impl Archive {
         (self.now)()
     }
 
-    /// Tells how far the index is, now and whenever that changes.
+    /// Tells how far index and projections are, now and whenever that changes.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.follower.progress()
@@ -185,15 +255,23 @@ impl Archive {
         drop(progress.wait_for(|progress| progress.covered > seq.0).await);
     }
 
-    /// Waits until everything that is committed now is searchable, as a command on the machine itself wants it.
+    /// Waits until an event is in the projections; returns at once when the follower has stopped.
+    pub async fn projected(&self, seq: Seq) {
+        let mut progress = self.follower.progress();
+        drop(progress.wait_for(|progress| progress.projected > seq.0).await);
+    }
+
+    /// Waits until everything that is committed now is searchable and in the projections, as a command on the machine
+    /// itself wants it.
     pub async fn catch_up(&self) {
         let size = self.engine.head().borrow().size;
         if let Some(last) = size.checked_sub(1) {
             self.searchable(Seq(last)).await;
+            self.projected(Seq(last)).await;
         }
     }
 
-    /// Deletes the search index and builds it again from the ledger; [`Self::progress`] tells how far it is.
+    /// Deletes search index and projections and makes them again from the ledger; [`Self::progress`] tells how far it is.
     pub async fn rebuild_index(&self) {
         self.follower.rebuild().await;
     }

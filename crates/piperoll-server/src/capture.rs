@@ -9,7 +9,7 @@ use piperoll_format::{
     Facts, GROUP_EVENTS_MAX, Kind, Payload, Placement, Provenance, Seq, Skeleton, SkeletonItem, Submission,
     SubmissionGroup,
 };
-use piperoll_sources::{Delivery, Item, whatsapp};
+use piperoll_sources::{Delivery, Item, Sender};
 
 /// Marks a delivery with more items than one commit holds, which is kept whole and unread.
 const TOO_MANY_ITEMS: &str = "too-many-items";
@@ -17,9 +17,10 @@ const TOO_MANY_ITEMS: &str = "too-many-items";
 /// The media type of a delivery that names none.
 const MEDIA_TYPE: &str = "application/json";
 
-/// Cuts a WhatsApp delivery into what is committed together.
+/// Cuts a delivery into what is committed together.
 pub(crate) fn capture(delivery: &Delivery<'_>) -> SubmissionGroup {
-    let mut items = whatsapp::split(delivery.body).items;
+    let sender: Sender = delivery.source.parse().unwrap_or(Sender::Meta);
+    let mut items = sender.split(delivery.body).items;
     if items.len() >= GROUP_EVENTS_MAX {
         return SubmissionGroup::single(too_many(delivery));
     }

@@ -57,11 +57,14 @@ fn submission(
 ) -> Result<Submission, ApiError> {
     check_texts(event)?;
     check_members(event)?;
-    let occurred_at = occurred_at(&event.occurred_at)?;
+    let occurred_at = moment(event)?;
     let latest = i64::try_from(now.0).unwrap_or(i64::MAX).saturating_add(AHEAD_MAX);
     let plausible = (OCCURRED_MIN..=latest).contains(&occurred_at);
     let facts = Facts {
-        subject: event.person.as_ref().map(subject).transpose()?,
+        subject: match &event.employee {
+            Some(employee) => Some(format!("employee:{}", employee.id)),
+            None => event.person.as_ref().map(subject).transpose()?,
+        },
         source_id: Some(event.source_id.clone()),
         number: event.number.clone(),
         occurred_at: Some(occurred_at),
@@ -85,7 +88,7 @@ fn submission(
 /// Checks the length of every text, and the form of those that have one.
 fn check_texts(event: &EventBody) -> Result<(), ApiError> {
     let person = event.person.as_ref();
-    let template = event.template.as_ref();
+    let (template, employee) = (event.template.as_ref(), event.employee.as_ref());
     let lengths = [
         ("source_id", Some(&event.source_id), 1..=128),
         ("purpose", event.purpose.as_ref(), 1..=256),
@@ -101,6 +104,11 @@ fn check_texts(event: &EventBody) -> Result<(), ApiError> {
         ("template.id", template.and_then(|template| template.id.as_ref()), 1..=64),
         ("template.category", template.and_then(|template| template.category.as_ref()), 1..=64),
         ("template.status", template.and_then(|template| template.status.as_ref()), 1..=64),
+        ("device_id", event.device_id.as_ref(), 1..=128),
+        ("source", event.source.as_ref(), 1..=128),
+        ("detail", event.detail.as_ref(), 1..=4_096),
+        ("employee.id", employee.map(|employee| &employee.id), 1..=128),
+        ("employee.name", employee.and_then(|employee| employee.name.as_ref()), 1..=256),
     ];
     lengths.into_iter().try_for_each(|(field, text, chars)| check_length(field, text, &chars))?;
     let types = template.into_iter().flat_map(|template| &template.components);
@@ -134,41 +142,121 @@ fn check_length(field: &str, text: Option<&String>, chars: &RangeInclusive<usize
     Err(refuse(field, &expected, &format!("{found} characters")))
 }
 
-/// Checks that a consent has a person and a snapshot a template, and neither what belongs to the other.
+/// The members that some kinds need and the others must not have.
+const MEMBERS: [Member; 15] = [
+    member("occurred_at", |event| event.occurred_at.is_some(), &[Consent, Template], &[]),
+    member("number", |event| event.number.is_some(), &[Assignment], &[Consent, Template, Device]),
+    member("person", |event| event.person.is_some(), &[Consent], &[]),
+    member("channel", |event| event.channel.is_some(), &[], &[Consent]),
+    member("purpose", |event| event.purpose.is_some(), &[], &[Consent]),
+    member("statement", |event| event.statement.is_some(), &[], &[Consent]),
+    member("statement_version", |event| event.statement_version.is_some(), &[], &[Consent]),
+    member("template", |event| event.template.is_some(), &[Template], &[]),
+    member("device_id", |event| event.device_id.is_some(), &[Device], &[]),
+    member("event", |event| event.event.is_some(), &[Device], &[]),
+    member("at", |event| event.at.is_some(), &[Device], &[]),
+    member("source", |event| event.source.is_some(), &[Device], &[]),
+    member("detail", |event| event.detail.is_some(), &[], &[Device]),
+    member("employee", |event| event.employee.is_some(), &[Assignment], &[]),
+    member("from", |event| event.from.is_some(), &[Assignment], &[]),
+];
+
+/// What an event is about, which decides its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Topic {
+    Consent,
+    Template,
+    Device,
+    Assignment,
+}
+
+use Topic::{Assignment, Consent, Device, Template};
+
+struct Member {
+    name: &'static str,
+    is_given: fn(&EventBody) -> bool,
+    needed: &'static [Topic],
+    allowed: &'static [Topic],
+}
+
+const fn member(
+    name: &'static str,
+    is_given: fn(&EventBody) -> bool,
+    needed: &'static [Topic],
+    allowed: &'static [Topic],
+) -> Member {
+    Member { name, is_given, needed, allowed }
+}
+
+impl Topic {
+    const fn of(kind: EntryKind) -> Self {
+        match kind {
+            EntryKind::TemplateSnapshot => Template,
+            EntryKind::DeviceReported => Device,
+            EntryKind::AssignmentRecorded => Assignment,
+            EntryKind::ConsentGiven
+            | EntryKind::ConsentWithdrawn
+            | EntryKind::ConsentRefused
+            | EntryKind::ConsentExpired => Consent,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Consent => "a consent",
+            Template => "a template snapshot",
+            Device => "a report on a device",
+            Assignment => "an assignment",
+        }
+    }
+}
+
+/// Checks that an event has what its kind needs and nothing that belongs to others.
 fn check_members(event: &EventBody) -> Result<(), ApiError> {
-    let of_consent = [
-        ("person", event.person.is_some()),
-        ("channel", event.channel.is_some()),
-        ("purpose", event.purpose.is_some()),
-        ("statement", event.statement.is_some()),
-        ("statement_version", event.statement_version.is_some()),
-    ];
-    if event.kind != EntryKind::TemplateSnapshot {
-        return match (&event.person, &event.template) {
-            (None, _) => Err(refuse("person", "a person in every consent", "none")),
-            (_, Some(_)) => Err(refuse("template", "none in a consent", "a template")),
-            _ => Ok(()),
-        };
+    let topic = Topic::of(event.kind);
+    for Member { name, is_given, needed, allowed } in &MEMBERS {
+        match is_given(event) {
+            false if needed.contains(&topic) => {
+                return Err(refuse(name, &format!("a value in {}", topic.name()), "none"));
+            }
+            true if !needed.contains(&topic) && !allowed.contains(&topic) => {
+                return Err(refuse(name, &format!("none in {}", topic.name()), "a value"));
+            }
+            _ => {}
+        }
     }
-    if let Some((field, _)) = of_consent.into_iter().find(|(_, present)| *present) {
-        return Err(refuse(field, "none in a template snapshot", field));
+    if event.until.is_some() && topic != Assignment {
+        return Err(refuse("until", &format!("none in {}", topic.name()), "a value"));
     }
-    let template = event.template.as_ref();
-    let components =
-        template.ok_or_else(|| refuse("template", "a template in a snapshot", "none"))?.components.len();
-    if (1..=COMPONENTS_MAX).contains(&components) {
+    let components = event.template.as_ref().map(|template| template.components.len());
+    if components.is_none_or(|components| (1..=COMPONENTS_MAX).contains(&components)) {
         return Ok(());
     }
     let expected = format!("1 to {COMPONENTS_MAX} components");
-    Err(refuse("template.components", &expected, &components.to_string()))
+    Err(refuse("template.components", &expected, &components.unwrap_or_default().to_string()))
+}
+
+/// Reads when the event happened: the member that says so depends on the kind.
+fn moment(event: &EventBody) -> Result<i64, ApiError> {
+    let (field, text) = match Topic::of(event.kind) {
+        Device => ("at", &event.at),
+        Assignment => ("from", &event.from),
+        Consent | Template => ("occurred_at", &event.occurred_at),
+    };
+    let at = time(field, text.as_deref().unwrap_or_default())?;
+    if let Some(until) = &event.until
+        && time("until", until)? < at
+    {
+        return Err(refuse("until", "a time that is not before `from`", until));
+    }
+    Ok(at)
 }
 
 /// Reads RFC 3339 in the spelling of the schema, in microseconds since the epoch.
-fn occurred_at(text: &str) -> Result<i64, ApiError> {
+pub(crate) fn time(field: &str, text: &str) -> Result<i64, ApiError> {
     let is_spelled = text.len() <= 35 && text.as_bytes().get(10).is_some_and(|c| matches!(c, b'T' | b't'));
     let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| is_spelled);
-    let time =
-        time.ok_or_else(|| refuse("occurred_at", "a time such as `2026-11-21T10:00:00+01:00`", text))?;
+    let time = time.ok_or_else(|| refuse(field, "a time such as `2026-11-21T10:00:00+01:00`", text))?;
     Ok(time.timestamp_micros())
 }
 
@@ -181,7 +269,7 @@ fn subject(person: &PersonBody) -> Result<String, ApiError> {
     }
 }
 
-fn is_number(text: &str) -> bool {
+pub(crate) fn is_number(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit())
 }
 
@@ -215,5 +303,7 @@ const fn kind(kind: EntryKind) -> Kind {
         EntryKind::ConsentRefused => Kind::ConsentRefused,
         EntryKind::ConsentExpired => Kind::ConsentExpired,
         EntryKind::TemplateSnapshot => Kind::TemplateSnapshot,
+        EntryKind::DeviceReported => Kind::DeviceReported,
+        EntryKind::AssignmentRecorded => Kind::AssignmentRecorded,
     }
 }

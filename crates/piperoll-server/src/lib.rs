@@ -15,10 +15,20 @@ mod entry;
 mod error;
 mod export;
 mod follow;
+mod journal;
+mod media;
 mod metrics;
+mod platform;
+mod poll;
+mod proxy;
+mod project;
 mod read;
+mod replica;
 mod routes;
 mod run;
+mod scrub;
+mod senders;
+mod sns;
 mod tokens;
 mod verify;
 mod watch;
@@ -31,12 +41,18 @@ pub use archive::{Archive, ArchiveError, Parts, Whatsapp};
 pub use error::{ApiError, ErrorCode};
 pub use export::Export;
 pub use follow::Progress;
+pub use media::{MediaSettings, MediaStateError, RetryPauses};
+pub use platform::Platform;
+pub use poll::{PollSettings, PolledNumber};
+pub use proxy::{OnArchiveFailure, Proxy};
+pub use replica::Care;
 pub use read::{Page, Raw, Search, Searched};
 pub use routes::{openapi, router};
 pub use run::run;
+pub use senders::{SenderCheck, Senders};
 pub use tokens::{Caller, NewToken, Role, TokenError, TokenStore};
 pub use verify::Depth;
 pub use wire::{
-    ConversationView, DisposalPlanView, DisposalView, DisposedView, EventView, LedgerView, PayloadState,
-    ProofView, SearchView, TokenView,
+    AttachmentState, AttachmentView, ConversationView, DisposalPlanView, DisposalView, DisposedView, EventView, LedgerView, PayloadState,
+    ProblemView, ProofView, ReplicaEndView, ReplicaView, ScrubSideView, ScrubView, SearchView, TokenView,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use piperoll_format::{Kind, Seq};
 use piperoll_index::{Hits, Query};
-use piperoll_sources::whatsapp;
+use piperoll_sources::{Sender, whatsapp};
 use piperoll_verify::prove::{Evidence, Prover};
 use tokio::time::Instant;
 
@@ -139,7 +139,10 @@ impl Archive {
         let prover = self.prover()?;
         let evidence = prover.prove(seq).await?;
         self.record_view(caller, "view", seq).await?;
-        Ok(view(&prover, &evidence))
+        let mut shown = view(&prover, &evidence);
+        let attachments = shown.message.as_ref().map_or(0, |message| message.attachments.len());
+        shown.attachments = self.attachment_views(seq, attachments).await?;
+        Ok(shown)
     }
 
     /// Returns the exact body that an event came in, and whether its signature still verifies.
@@ -150,10 +153,19 @@ impl Archive {
         let body = self.reader.body(seq).await?;
         self.record_view(caller, "raw", seq).await?;
         let signature = body.provenance.signature;
-        let check =
-            |header: &String| whatsapp::verify(Some(header), &body.bytes, &self.whatsapp.app_secrets).is_ok();
+        let check = |kept: &String| self.still_accepts(&body.provenance.source, kept, &body.bytes);
         let signature_valid = signature.as_ref().map(check);
         Ok(Raw { body: body.bytes, media_type: body.provenance.media_type, signature, signature_valid })
+    }
+
+    /// Repeats the check of a delivery's signature from what was kept of it.
+    fn still_accepts(&self, source: &str, kept: &str, body: &[u8]) -> bool {
+        let sender = source.parse().unwrap_or(Sender::Meta);
+        match self.senders.get(sender) {
+            Some(check) => check.still_accepts(sender, kept, body),
+            None => sender == Sender::Meta
+                && whatsapp::verify(Some(kept), body, &self.whatsapp.app_secrets).is_ok(),
+        }
     }
 
     /// Returns everything that shows to an outsider that an event is in the log.

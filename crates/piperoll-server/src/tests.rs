@@ -134,6 +134,9 @@ impl Bench {
                 app_secrets: vec![AppSecret::new("another secret"), AppSecret::new(SECRET)],
                 verify_tokens: vec!["verify me".to_owned()],
             },
+            senders: crate::Senders::default(),
+            proxy: None,
+            platform: None,
             time_zone: chrono_tz::Tz::UTC,
         })
         .await

@@ -13,6 +13,7 @@ pub mod dialog360;
 mod document;
 mod generic;
 pub mod gupshup;
+pub mod import;
 pub mod infobip;
 mod item;
 mod message;

@@ -4,7 +4,7 @@ use piperoll_format::Kind;
 
 use crate::message::{BusinessNumber, Message};
 use crate::sender::Sender;
-use crate::{generic, text, whatsapp};
+use crate::{generic, import, text, whatsapp};
 
 /// The payload of an event and what was noted about it when it was captured.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +31,7 @@ pub fn project(kind: Kind, captured: &Captured<'_>) -> Message {
         _ if kind.as_str().starts_with("whatsapp.") => {
             captured.source.parse().unwrap_or(Sender::Meta).project(kind, captured)
         }
+        Kind::ImportMessage => import::project(captured),
         _ => generic::project(kind, captured),
     }
 }

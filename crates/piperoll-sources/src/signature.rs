@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 /// HMAC with SHA-256, which all senders but one use.
@@ -82,6 +83,24 @@ pub enum SignatureError {
     Mismatch,
 }
 
+/// Returns the id of the secret that was presented as it is, for senders that sign nothing but can send a header of
+/// the subscriber's choice.
+///
+/// # Errors
+/// [`SignatureError::Missing`] naming `header`, or [`SignatureError::Mismatch`].
+pub fn verify_shared_secret<'s>(
+    header: &'static str,
+    presented: Option<&[u8]>,
+    secrets: &'s [AppSecret],
+) -> Result<Verified<'s>, SignatureError> {
+    let presented = presented.ok_or(SignatureError::Missing { header })?;
+    let digest = Sha256::digest(presented);
+    // Digests are of one length, so that the comparison does not tell the secret's.
+    let is_it = |secret: &&AppSecret| bool::from(Sha256::digest(&*secret.secret).ct_eq(&digest));
+    let found = secrets.iter().find(is_it).ok_or(SignatureError::Mismatch)?;
+    Ok(Verified { key_id: found.key_id(), signed_at: None })
+}
+
 /// Returns the id of the secret whose HMAC over `message` is `claimed`.
 ///
 /// Several secrets may be valid at once, after a reset. The comparison takes the same time wherever it differs.
@@ -140,5 +159,16 @@ mod tests {
         assert!(!text.contains("Jefe"), "{text}");
         assert_eq!(secret.key_id().len(), 8);
         assert!(text.contains(secret.key_id()));
+    }
+
+    #[test]
+    fn shared_secret_is_known_as_a_whole_only() {
+        let secrets = [AppSecret::new("older"), AppSecret::named("s1".into(), "Basic QTpi")];
+        let check = |presented: Option<&[u8]>| verify_shared_secret("x-secret", presented, &secrets);
+        assert_eq!(check(Some(b"Basic QTpi")), Ok(Verified { key_id: "s1", signed_at: None }));
+        for other in [&b""[..], b"Basic", b"Basic QTpi ", b"basic QTpi"] {
+            assert_eq!(check(Some(other)), Err(SignatureError::Mismatch));
+        }
+        assert_eq!(check(None), Err(SignatureError::Missing { header: "x-secret" }));
     }
 }

@@ -4,12 +4,17 @@ mod conversation;
 mod dispose;
 mod event;
 mod export;
+mod graph;
 mod health;
 mod index;
+mod journal;
 mod ledger;
+mod media;
 mod metrics;
 mod parameter;
+mod replica;
 mod search;
+mod sender;
 mod tlog;
 mod token;
 mod verify;
@@ -51,9 +56,13 @@ impl Modify for Bearer {
 fn described() -> OpenApiRouter<Arc<Archive>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(webhook::handshake, webhook::deliver))
+        .routes(routes!(sender::deliver))
+        .routes(routes!(graph::send))
+        .routes(routes!(journal::hand_in))
         .routes(routes!(event::hand_in))
         .routes(routes!(event::show))
         .routes(routes!(event::raw))
+        .routes(routes!(media::attachment))
         .routes(routes!(event::proof))
         .routes(routes!(search::search))
         .routes(routes!(conversation::show))
@@ -65,6 +74,8 @@ fn described() -> OpenApiRouter<Arc<Archive>> {
         .routes(routes!(token::revoke))
         .routes(routes!(verify::verify))
         .routes(routes!(index::rebuild))
+        .routes(routes!(replica::replica))
+        .routes(routes!(replica::scrub, replica::status))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))

@@ -11,7 +11,8 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Res
     T::deserialize(deserializer).map(Some)
 }
 
-/// A fact that another channel hands in: consent, or a template as it stood. `schemas/event.schema.json` says more.
+/// A fact that another channel hands in: consent, a template as it stood, the state of a phone, or who has a number.
+/// `schemas/event.schema.json` says more.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventBody {
@@ -19,8 +20,10 @@ pub(crate) struct EventBody {
     pub(crate) kind: EntryKind,
     /// The sender's own identity of the fact; sending it again changes nothing.
     pub(crate) source_id: String,
-    /// When it happened (RFC 3339, with an offset).
-    pub(crate) occurred_at: String,
+    /// When it happened (RFC 3339, with an offset); a report on a device says it in `at` instead, an assignment in
+    /// `from`.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) occurred_at: Option<String>,
     /// The business number's `phone_number_id`.
     #[serde(default, deserialize_with = "given")]
     pub(crate) number: Option<String>,
@@ -51,9 +54,60 @@ pub(crate) struct EventBody {
     /// The template; a snapshot needs one.
     #[serde(default, deserialize_with = "given")]
     pub(crate) template: Option<TemplateBody>,
+    /// The device's id in the management system; every report on a device needs one.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) device_id: Option<String>,
+    /// What became of the device.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) event: Option<DeviceEvent>,
+    /// When it became so (RFC 3339, with an offset).
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) at: Option<String>,
+    /// The management system that reports it.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) source: Option<String>,
+    /// What else the management system says.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) detail: Option<String>,
+    /// Who has the number; every assignment needs one.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) employee: Option<EmployeeBody>,
+    /// Since when the employee has it (RFC 3339, with an offset).
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) from: Option<String>,
+    /// Until when; absent while it lasts.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) until: Option<String>,
     /// Anything that a later reader should know.
     #[serde(default, deserialize_with = "given")]
     pub(crate) note: Option<String>,
+}
+
+/// What became of a managed device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DeviceEvent {
+    /// It is managed from now on.
+    Enrolled,
+    /// Its content was deleted.
+    Wiped,
+    /// It cannot be reached.
+    Offline,
+    /// It can be reached again.
+    Online,
+    /// It is no longer managed.
+    Unenrolled,
+}
+
+/// An employee, by the id that the business gives.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EmployeeBody {
+    /// The id.
+    pub(crate) id: String,
+    /// The name.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) name: Option<String>,
 }
 
 /// Where a person said something.
@@ -89,6 +143,12 @@ pub(crate) enum EntryKind {
     /// The full definition of a template as it stood at a time.
     #[serde(rename = "template.snapshot")]
     TemplateSnapshot,
+    /// A management system reported what became of a phone.
+    #[serde(rename = "device.reported")]
+    DeviceReported,
+    /// A business number was given to an employee from a date, or until one.
+    #[serde(rename = "assignment.recorded")]
+    AssignmentRecorded,
 }
 
 /// A person, by phone number or business-scoped user id.

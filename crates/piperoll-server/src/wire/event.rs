@@ -8,7 +8,7 @@ use piperoll_verify::prove::Evidence;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::hex;
+use super::{AttachmentView, hex};
 
 /// An event that was read from the store and proven.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -45,6 +45,9 @@ pub struct EventView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub message: Option<Message>,
+    /// What became of its attachments; only where a single event is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub attachments: Vec<AttachmentView>,
     /// What was proven.
     pub proof: ProofSummary,
 }
@@ -168,6 +171,7 @@ impl EventView {
             conflicts_with: facts.and_then(|facts| facts.conflicts_with).map(|seq| seq.0),
             delivery: placement.and_then(|placement| placement.delivery).map(|seq| seq.0),
             message: payload.map(|payload| message_of(core.kind, payload)),
+            attachments: Vec::new(),
             proof: ProofSummary { event_hash: hex(&event.leaf_hash().0), tree_size, root: root.to_owned() },
         }
     }

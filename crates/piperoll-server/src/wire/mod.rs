@@ -4,17 +4,23 @@ mod dispose;
 mod entry;
 mod error;
 mod event;
+mod journal;
 mod ledger;
+mod media;
+mod replica;
 mod token;
 
 pub use dispose::{DisposalPlanView, DisposalView, DisposedView};
 pub use event::{ConversationView, EventView, PayloadState, ProofView, SearchView};
 pub use ledger::LedgerView;
+pub use media::{AttachmentState, AttachmentView};
+pub use replica::{ProblemView, ReplicaEndView, ReplicaView, ScrubSideView, ScrubView};
 pub use token::TokenView;
 
 pub(crate) use dispose::DisposeRequest;
 pub(crate) use entry::{EntryKind, EventBody, PersonBody, ReceiptView};
 pub(crate) use error::{ErrorBody, ErrorDetail};
+pub(crate) use journal::{Endpoint, JournalBody, JournalView};
 pub(crate) use ledger::{HealthView, PolicyView, StoreView};
 pub(crate) use token::{CreatedTokenView, NewTokenBody, TokensView};
 
