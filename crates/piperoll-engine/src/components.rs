@@ -9,6 +9,7 @@ use ed25519_dalek::SigningKey;
 use piperoll_format::{Kek, LedgerId};
 use piperoll_policy::PolicySet;
 use piperoll_store::{Clock, WormStore};
+use tokio::sync::watch;
 
 /// Randomness for keys, salts and nonces.
 pub trait Entropy: Send + fmt::Debug {
@@ -85,12 +86,24 @@ pub struct Settings {
     pub commit_events_max: usize,
     /// Most captured bytes that one commit takes, unless a single group is larger.
     pub commit_bytes_max: usize,
-    /// How long a commit waits for as many events as the one before had. An idle archive never waits.
+    /// How long a commit waits at least for as many events as the one before had, and half as long as that one took if
+    /// that is longer. An idle archive never waits.
     pub linger: Duration,
     /// Cache of the local state database in bytes.
     pub state_cache_bytes: usize,
     /// Pauses between the tries of one write whose outcome stays open; after the last one the commit is given up.
     pub retry_pauses: Vec<Duration>,
+    /// Is told how far the local state is while it is made again from the store.
+    pub recovering: watch::Sender<Recovering>,
+}
+
+/// How far local state is that is made again from the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovering {
+    /// Segments that are taken in.
+    pub done: u64,
+    /// Segments in the store.
+    pub total: u64,
 }
 
 impl Default for Settings {
@@ -104,6 +117,7 @@ impl Default for Settings {
             linger: Duration::from_micros(700),
             state_cache_bytes: 32 * 1024 * 1024,
             // About ten seconds in all: senders wait longer than that for an answer.
+            recovering: watch::Sender::default(),
             retry_pauses: [10, 50, 250, 1_000, 2_000, 3_000, 4_000].map(Duration::from_millis).to_vec(),
         }
     }

@@ -55,7 +55,8 @@ impl Engine {
             .map_err(|error| EngineError::fatal_from("the origin is no valid key name", error))?;
         let state = Arc::new(State::open(&components.state_dir, store.ledger, settings.state_cache_bytes)?);
         let mut keyring = Keyring::new(components.keys.kek.clone());
-        let recovered = recover(&store, &state, &mut keyring, signer.verifier_key()).await?;
+        let recovered =
+            recover(&store, &state, &mut keyring, signer.verifier_key(), &settings.recovering).await?;
         let head = Head {
             size: recovered.tail.seq.0,
             checkpoint: recovered.checkpoint.clone().unwrap_or_default().into(),
@@ -66,6 +67,7 @@ impl Engine {
         publisher.reload(&store, &state, recovered.tail.seq).await?;
         let keyring = Arc::new(Mutex::new(keyring));
         let (executor, retry_pauses) = (settings.executor, settings.retry_pauses.clone());
+        let recovering = settings.recovering.clone();
         let pool = Arc::new(Pool::new(settings));
         let writer = Writer {
             store: store.clone(),
@@ -80,6 +82,7 @@ impl Engine {
             tail: recovered.tail,
             pool: pool.clone(),
             retry_pauses,
+            recovering,
             head: head_sender,
             trouble: trouble_sender,
             publisher,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use piperoll_format::SubmissionGroup;
 use tokio::sync::oneshot;
@@ -10,6 +11,9 @@ use crate::bell::Bell;
 use crate::components::Settings;
 use crate::error::EngineError;
 use crate::receipt::Receipt;
+
+/// The longest wait for further events on a store whose commits take long.
+const LINGER_MAX: Duration = Duration::from_millis(50);
 
 /// How a submission is answered.
 pub(crate) type Reply = oneshot::Sender<Result<Vec<Receipt>, EngineError>>;
@@ -76,13 +80,15 @@ impl Pool {
     /// Waits for groups and takes as many as one commit may hold; `None` when the pool is closed and empty.
     ///
     /// `expected` is how many events the commit before had: their senders are likely to send again at once, and
-    /// waiting for them a moment makes one commit out of two. An idle archive (`expected` of 1) never waits.
-    pub(crate) async fn take(&self, expected: usize) -> Option<Vec<Pending>> {
+    /// waiting for them a moment makes one commit out of two; when that commit `took` long, a longer moment costs little.
+    /// An idle archive (`expected` of 1) never waits.
+    pub(crate) async fn take(&self, expected: usize, took: Duration) -> Option<Vec<Pending>> {
         while self.lacks(1) {
             self.filled.wait(None).await;
         }
         if self.lacks(expected.min(self.settings.commit_events_max)) {
-            self.filled.wait(Some(self.settings.linger)).await;
+            let linger = self.settings.linger.max((took / 2).min(LINGER_MAX));
+            self.filled.wait(Some(linger)).await;
         }
         let mut queue = self.queue();
         queue.wanted = None;

@@ -1,7 +1,9 @@
 //! Opening a ledger: the same code after a clean stop, a crash and a lost race.
 
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use piperoll_format::{
-    Codec, DisposalOrder, EventCore, Genesis, Kind, ObjectDigest, ObjectName, Segment, SegmentNo, Seq,
+    Codec, DisposalOrder, EventCore, Genesis, KeyId, Kind, ObjectDigest, ObjectName, Segment, SegmentNo, Seq,
     Timestamp, chain_hash,
 };
 use piperoll_store::StoreError;
@@ -9,12 +11,17 @@ use piperoll_tlog::checkpoint::Checkpoint;
 use piperoll_tlog::frontier::Frontier;
 use piperoll_tlog::hash::{NodeHash, leaf_hash};
 use piperoll_tlog::note::key::VerifierKey;
+use tokio::sync::watch;
 
+use crate::components::Recovering;
 use crate::error::EngineError;
 use crate::keyring::Keyring;
 use crate::ledger::{LedgerStore, Tail};
 use crate::read::{key_ids, read_event};
 use crate::state::{Addition, State};
+
+/// Segments that are read ahead while local state is made again; the largest take about 2 MB each.
+const SEGMENTS_AHEAD: usize = 16;
 
 /// The ledger's end as found in the store, and the checkpoint over it, if there is an event.
 #[derive(Debug)]
@@ -48,14 +55,19 @@ pub(crate) async fn recover(
     state: &State,
     keyring: &mut Keyring,
     key: &VerifierKey,
+    recovering: &watch::Sender<Recovering>,
 ) -> Result<Recovered, EngineError> {
     let (_, genesis) = read_genesis(store).await?;
-    let end = find_end(store, state.cursor()?).await?;
-    let mut number = state.cursor()?;
-    while number < end {
-        replay((store, state), keyring, number, number.next() == end).await?;
-        number = number.next();
+    let cursor = state.cursor()?;
+    let end = find_end(store, cursor).await?;
+    let reads = (cursor.0..end.0).map(|number| read_ahead(store.clone(), SegmentNo(number)));
+    let mut reads = stream::iter(reads).buffered(SEGMENTS_AHEAD);
+    while let Some(read) = reads.try_next().await? {
+        let _ = recovering.send_replace(Recovering { done: read.number.0, total: end.0 });
+        replay((store, state), keyring, &read, read.number.next() == end).await?;
     }
+    drop(reads);
+    let _ = recovering.send_replace(Recovering { done: end.0, total: end.0 });
     let Some(last) = end.0.checked_sub(1).map(SegmentNo) else {
         let tail = Tail {
             segment: SegmentNo(0),
@@ -108,23 +120,37 @@ async fn find_end(store: &LedgerStore, cursor: SegmentNo) -> Result<SegmentNo, E
     Ok(SegmentNo(low))
 }
 
+/// A segment that is read before its turn, with the ids of the keys that it brought.
+struct ReadAhead {
+    number: SegmentNo,
+    bytes: Bytes,
+    keys: Vec<KeyId>,
+}
+
+async fn read_ahead(store: LedgerStore, number: SegmentNo) -> Result<ReadAhead, EngineError> {
+    let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
+    let segment = Segment::decode(&bytes).map_err(damaged)?;
+    let keys = key_ids(&store, number, &segment).await?;
+    drop(segment);
+    Ok(ReadAhead { number, bytes, keys })
+}
+
 async fn replay(
     (store, state): (&LedgerStore, &State),
     keyring: &mut Keyring,
-    number: SegmentNo,
+    read: &ReadAhead,
     durable: bool,
 ) -> Result<(), EngineError> {
-    let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
-    let segment = Segment::decode(&bytes).map_err(damaged)?;
+    let number = read.number;
+    let segment = Segment::decode(&read.bytes).map_err(damaged)?;
     let cores = segment.cores.iter().map(|core| EventCore::decode(core)).collect::<Result<Vec<_>, _>>();
     let cores = cores.map_err(damaged)?;
-    let keys = key_ids(store, number, &segment).await?;
     let addition = Addition {
         number,
         first_seq: segment.first_seq,
         cores: &cores,
         objects: &segment.objects,
-        keys: &keys,
+        keys: &read.keys,
     };
     state.add(&addition, durable || number.0.is_multiple_of(1_024))?;
     for core in cores.iter().filter(|core| core.kind == Kind::DisposalOrdered) {

@@ -11,10 +11,11 @@ use piperoll_store::Clock;
 use piperoll_tlog::hash::NodeHash;
 use piperoll_tlog::note::key::NoteSigner;
 use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 
 use crate::batch::{Answer, Batch, Builder, GroupPlan};
 use crate::commit::Outcome;
-use crate::components::{Entropy, WriterKeys};
+use crate::components::{Entropy, Recovering, WriterKeys};
 use crate::error::EngineError;
 use crate::keyring::Keyring;
 use crate::ledger::{Head, LedgerStore, Tail};
@@ -26,6 +27,9 @@ use crate::state::{Addition, State};
 
 /// Lost races in a row before the writer gives a batch up.
 const RACES_MAX: usize = 8;
+
+/// A commit that takes longer is on a slow store, such as a bucket.
+const SLOW_COMMIT: Duration = Duration::from_millis(8);
 
 /// Segments between two durable writes of the local state; a crash replays at most these.
 const DURABLE_EVERY: u32 = 256;
@@ -44,6 +48,7 @@ pub(crate) struct Writer {
     pub(crate) tail: Tail,
     pub(crate) pool: Arc<Pool>,
     pub(crate) retry_pauses: Vec<Duration>,
+    pub(crate) recovering: watch::Sender<Recovering>,
     pub(crate) head: watch::Sender<Head>,
     pub(crate) trouble: watch::Sender<Option<String>>,
     pub(crate) publisher: Publisher,
@@ -65,14 +70,21 @@ impl Drop for Writer {
 impl Writer {
     /// Works until the pool is closed and empty.
     pub(crate) async fn run(mut self) {
-        let mut expected = 1;
-        while let Some(pending) = self.pool.take(expected).await {
+        let (mut expected, mut took) = (1, Duration::ZERO);
+        while let Some(pending) = self.pool.take(expected, took).await {
+            let began = Instant::now();
             expected = pending.iter().map(|pending| pending.group.events()).sum();
             if let Err(error) = self.commit(pending).await {
                 tracing::error!(%error, "the writer stops");
                 self.pool.close(&error, true);
                 let _ = self.trouble.send_replace(Some(error.to_string()));
                 return;
+            }
+            took = began.elapsed();
+            if took > SLOW_COMMIT && expected > 1 {
+                // On a slow store each write counts: those who came meanwhile and those who were just answered, who
+                // would otherwise take turns, go together from now on.
+                expected += self.pool.events();
             }
         }
     }
@@ -114,7 +126,7 @@ impl Writer {
             tracing::warn!("reading the end of the ledger again");
             let mut keyring = self.keyring.lock().await;
             let key = self.signer.verifier_key();
-            let recovered = recover(&self.store, &self.state, &mut keyring, key).await?;
+            let recovered = recover(&self.store, &self.state, &mut keyring, key, &self.recovering).await?;
             self.tail = recovered.tail;
             // Followers learn of events that another writer, or an earlier try of ours, committed meanwhile.
             let checkpoint = recovered.checkpoint.unwrap_or_default().into();
