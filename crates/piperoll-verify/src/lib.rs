@@ -25,7 +25,7 @@ pub use body::Body;
 pub use error::{Damage, ReadError};
 pub use keys::{KeyRequest, KeySource, NoKeys, StoreKeys};
 pub use payload::{Opened, ReadEvent};
-pub use reader::{Head, LedgerReader, find_ledgers};
+pub use reader::{Head, LedgerReader, find_ledgers, list_ledgers};
 pub use segment::{SegmentData, StoredEvent};
 
 #[cfg(test)]

@@ -76,18 +76,28 @@ struct State {
 /// [`ReadError::Store`].
 pub async fn find_ledgers(store: &dyn WormStore) -> Result<Vec<LedgerId>, ReadError> {
     let mut found = Vec::new();
+    for ledger in list_ledgers(store).await? {
+        match store.head(&key(ledger, &ObjectName::Genesis)).await {
+            Ok(_) => found.push(ledger),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(ReadError::store(error)),
+        }
+    }
+    Ok(found)
+}
+
+/// Lists the top-level prefixes that name a ledger, also those whose genesis object is gone.
+///
+/// # Errors
+/// [`ReadError::Store`].
+pub async fn list_ledgers(store: &dyn WormStore) -> Result<Vec<LedgerId>, ReadError> {
+    let mut found = Vec::new();
     let mut after: Option<ObjectKey> = None;
     loop {
         let page = store.list("", after.as_ref(), 1).await.map_err(ReadError::store)?;
         let Some(object) = page.into_iter().next() else { return Ok(found) };
         let top = object.key.as_str().split('/').next().unwrap_or_default().to_owned();
-        if let Ok(ledger) = top.parse::<LedgerId>() {
-            match store.head(&key(ledger, &ObjectName::Genesis)).await {
-                Ok(_) => found.push(ledger),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(ReadError::store(error)),
-            }
-        }
+        found.extend(top.parse::<LedgerId>());
         // Skips the rest of this prefix: `z` is the greatest byte that a key may have.
         let skip = if object.key.as_str().contains('/') { format!("{top}/{}", "z".repeat(200)) } else { top };
         after = Some(ObjectKey::new(skip).expect("a part of a key and letters are a key"));

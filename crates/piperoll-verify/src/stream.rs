@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use piperoll_format::{KeyId, Kind, LedgerId, ObjectEntry, ObjectName, SegmentNo, Seq, SubjectKey};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ReadError;
 use crate::keys::KeyRequest;
@@ -18,11 +20,26 @@ use crate::pool::{compute, with_codec};
 use crate::reader::LedgerReader;
 use crate::segment::{SegmentData, StoredEvent};
 
-/// Segments that are read ahead; with their events the largest take about 12 MB each.
-const SEGMENTS_AHEAD: usize = 3;
+/// Segments that are read ahead: as many as keep a store busy that answers after some milliseconds.
+const SEGMENTS_AHEAD: usize = 32;
+
+/// KiB of segments, with their decoded events, that are read ahead: three of the largest.
+const SEGMENTS_KIB_MAX: u32 = 36 * 1_024;
+
+/// What a segment is taken to weigh before it is known what segments of this ledger weigh, in KiB.
+const SEGMENT_KIB_DEFAULT: u32 = 1_024;
+
+/// A segment with its decoded events weighs so many times its bytes.
+const DECODED_FACTOR: usize = 3;
 
 /// Units that are read and opened at the same time.
-const UNITS_AHEAD: usize = 8;
+const UNITS_AHEAD: usize = 48;
+
+/// KiB of payloads, stored and opened, of the units that are read and opened at the same time.
+const UNITS_KIB_MAX: u32 = 24 * 1_024;
+
+/// Stretches of one unit that are read at the same time.
+const STRETCHES_AHEAD: usize = 8;
 
 /// Most events of a unit.
 const UNIT_EVENTS_MAX: usize = 1_024;
@@ -48,15 +65,19 @@ impl LedgerReader {
         is_wanted: fn(Kind) -> bool,
     ) -> BoxStream<'static, Result<Vec<ReadEvent>, ReadError>> {
         let (segments, opener) = (self.clone(), self.clone());
+        let (room, unit_room) = (Arc::new(SegmentRoom::default()), Arc::new(Room::new(UNITS_KIB_MAX)));
         stream::once(self.clone().numbers(from, to))
             .map_ok(|numbers| stream::iter(numbers.map(Ok::<_, ReadError>)))
             .try_flatten()
-            .map_ok(move |number| units(segments.clone(), SegmentNo(number), from..to, is_wanted))
+            .map_ok(move |number| {
+                units(segments.clone(), SegmentNo(number), from..to, is_wanted, room.clone())
+            })
             .try_buffered(SEGMENTS_AHEAD)
-            .map_ok(|units| stream::iter(units.into_iter().map(Ok::<_, ReadError>)))
+            .map_ok(|(units, _taken)| stream::iter(units.into_iter().map(Ok::<_, ReadError>)))
             .try_flatten()
-            .map_ok(move |unit| open_unit(opener.clone(), unit, is_wanted))
+            .map_ok(move |unit| open_unit(opener.clone(), unit, is_wanted, unit_room.clone()))
             .try_buffered(UNITS_AHEAD)
+            .map_ok(|(events, _taken)| events)
             .boxed()
     }
 
@@ -73,15 +94,68 @@ impl LedgerReader {
     }
 }
 
+/// Memory for what is read ahead, given out in the order in which it is asked for.
+#[derive(Debug)]
+struct Room {
+    free: Arc<Semaphore>,
+    kib_max: u32,
+}
+
+/// A part of a [`Room`]; given back when it is dropped.
+type Taken = OwnedSemaphorePermit;
+
+impl Room {
+    fn new(kib_max: u32) -> Self {
+        Self { free: Arc::new(Semaphore::new(kib_max as usize)), kib_max }
+    }
+
+    /// Waits until there is room; what is larger than the whole room takes all of it.
+    async fn take(&self, kib: u32) -> Taken {
+        let taken = self.free.clone().acquire_many_owned(kib.clamp(1, self.kib_max)).await;
+        taken.expect("the semaphore is never closed")
+    }
+}
+
+/// Room for segments, whose weight is known only after they are read: they are taken to weigh what the last one did.
+#[derive(Debug)]
+struct SegmentRoom {
+    room: Room,
+    last_kib: AtomicU32,
+}
+
+impl Default for SegmentRoom {
+    fn default() -> Self {
+        Self { room: Room::new(SEGMENTS_KIB_MAX), last_kib: AtomicU32::new(SEGMENT_KIB_DEFAULT) }
+    }
+}
+
+impl SegmentRoom {
+    async fn take(&self) -> Taken {
+        self.room.take(self.last_kib.load(Ordering::Relaxed)).await
+    }
+
+    fn note(&self, bytes: usize) {
+        self.last_kib.store(kib(bytes.saturating_mul(DECODED_FACTOR) as u64), Ordering::Relaxed);
+    }
+}
+
+/// Returns a size in whole KiB, as much as there can be.
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes / 1_024 + 1).unwrap_or(u32::MAX)
+}
+
 /// Decodes the events of a segment that are in `range`, and cuts them into units.
 async fn units(
     reader: LedgerReader,
     number: SegmentNo,
     range: Range<Seq>,
     is_wanted: fn(Kind) -> bool,
-) -> Result<Vec<Vec<StoredEvent>>, ReadError> {
+    room: Arc<SegmentRoom>,
+) -> Result<(Vec<Vec<StoredEvent>>, Taken), ReadError> {
+    let taken = room.take().await;
     let segment = reader.segment_in_passing(number).await?;
-    compute(move || cut(&segment, range, is_wanted)).await
+    room.note(segment.weight());
+    Ok((compute(move || cut(&segment, range, is_wanted)).await?, taken))
 }
 
 fn cut(
@@ -93,8 +167,7 @@ fn cut(
     let (mut units, mut unit, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
     for seq in from.0..to.0 {
         let event = segment.event(Seq(seq))?;
-        let whole = event.core.payload.length.saturating_add(event.core.payload.stored);
-        let weight = if is_wanted(event.core.kind) { whole } else { 0 };
+        let weight = weight(&event, is_wanted);
         bytes = bytes.saturating_add(weight);
         if unit.len() == UNIT_EVENTS_MAX || (bytes > UNIT_BYTES_MAX && !unit.is_empty()) {
             units.push(std::mem::take(&mut unit));
@@ -104,6 +177,12 @@ fn cut(
     }
     units.push(unit);
     Ok(units)
+}
+
+/// Returns the bytes, stored and opened, that reading an event takes.
+fn weight(event: &StoredEvent, is_wanted: fn(Kind) -> bool) -> u64 {
+    let payload = &event.core.payload;
+    if is_wanted(event.core.kind) { payload.length.saturating_add(payload.stored) } else { 0 }
 }
 
 /// A unit's stretch of one pack, with the keys of the payloads in it.
@@ -121,13 +200,16 @@ async fn open_unit(
     reader: LedgerReader,
     unit: Vec<StoredEvent>,
     is_wanted: fn(Kind) -> bool,
-) -> Result<Vec<ReadEvent>, ReadError> {
+    room: Arc<Room>,
+) -> Result<(Vec<ReadEvent>, Taken), ReadError> {
+    let bytes = unit.iter().fold(0_u64, |sum, event| sum.saturating_add(weight(event, is_wanted)));
+    let taken = room.take(kib(bytes)).await;
     let (packs, needs) = plan(&unit, is_wanted);
     let reads: Vec<_> =
         packs.into_iter().map(|(pack, range, ids)| read_stretch(reader.clone(), pack, range, ids)).collect();
-    let stretches: Vec<Stretch> = stream::iter(reads).buffered(UNITS_AHEAD).try_collect().await?;
+    let stretches: Vec<Stretch> = stream::iter(reads).buffered(STRETCHES_AHEAD).try_collect().await?;
     let ledger = reader.ledger();
-    Ok(compute(move || {
+    let events = compute(move || {
         let opened = unit.into_iter().zip(needs);
         opened
             .map(|(event, need)| {
@@ -136,7 +218,8 @@ async fn open_unit(
             })
             .collect()
     })
-    .await)
+    .await;
+    Ok((events, taken))
 }
 
 /// A pack's entry, its segment and the first event that needs it.
