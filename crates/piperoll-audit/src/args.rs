@@ -36,8 +36,18 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// Directory of the archive, of its store, or of one ledger in it
-    pub(crate) store: PathBuf,
+    /// Bucket `s3://bucket/prefix`, or the directory of the archive, of its store, or of one ledger in it
+    pub(crate) store: String,
+    /// Address of an S3 service that is not AWS, such as `https://s3.example.com`
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Region of the bucket [default: as the AWS tools find it]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Profile in the AWS configuration files; credentials that may read are enough [default: as the AWS tools find
+    /// them]
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
     /// Public key of the ledger, as `piperoll init` printed it; from a source that you trust
     #[arg(long, value_name = "KEY", required = true, value_parser = parse_vkey)]
     pub(crate) vkey: Vec<VerifierKey>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use piperoll_format::{Kek, Timestamp};
-use piperoll_store::{Clock as _, DirectoryStore, SystemClock};
+use piperoll_store::{Clock as _, SystemClock};
 use piperoll_verify::remember::{Remembered, Update, update};
 use piperoll_verify::report::{FindingCode, Report};
 use piperoll_verify::verify::{Progress, VerifyOptions, verify_ledger};
@@ -46,9 +46,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<Exit> {
 }
 
 async fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
-    let place = place::find(&args.store, args.ledger)?;
-    let store = DirectoryStore::open_read_only(&place.store, Arc::new(SystemClock));
-    let store = Arc::new(store.with_context(|| format!("store `{}` cannot be read", place.store.display()))?);
+    let (store, ledger) = place::open(args).await?;
     let compared = match (&args.since, &args.remember) {
         (Some(path), _) => {
             let missing =
@@ -59,7 +57,7 @@ async fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
         (None, None) => None,
     };
     let keys: Option<Arc<dyn KeySource>> = match &args.kek {
-        Some(path) => Some(Arc::new(StoreKeys::new(store.clone(), place.ledger, read_kek(path)?))),
+        Some(path) => Some(Arc::new(StoreKeys::new(store.clone(), ledger, read_kek(path)?))),
         None => None,
     };
     let bar = if args.json { ProgressBar::hidden() } else { progress_bar() };
@@ -75,7 +73,7 @@ async fn verify(args: &VerifyArgs) -> anyhow::Result<Report> {
         now: Timestamp(SystemClock.now_micros()),
         progress: Some(&show),
     };
-    let verified = verify_ledger(store, place.ledger, options).await;
+    let verified = verify_ledger(store, ledger, options).await;
     bar.finish_and_clear();
     let report = verified?;
     if let Some(path) = &args.remember
