@@ -104,6 +104,22 @@ impl State {
         Ok(state)
     }
 
+    /// Opens the database only if there is one that fits.
+    pub(crate) fn open_existing(dir: &Path, ledger: LedgerId) -> Option<Self> {
+        let path = dir.join("state.redb");
+        let open = || Database::open(&path).ok().map(|db| Self { db });
+        // As in `open`: the database panics on pages that make no sense.
+        std::panic::catch_unwind(open).ok()?.filter(|state| state.is_of(ledger).unwrap_or(false))
+    }
+
+    /// Returns the first event of the newest segment that is covered.
+    pub(crate) fn last_segment(&self) -> Result<Option<Seq>, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let table = read.open_table(SEGMENTS).map_err(broken)?;
+        let last = table.last().map_err(broken)?;
+        Ok(last.map(|(first_seq, _)| Seq(first_seq.value())))
+    }
+
     fn is_of(&self, ledger: LedgerId) -> Result<bool, EngineError> {
         let read = self.db.begin_read().map_err(broken)?;
         let version = read.open_table(META).map_err(broken)?.get("version").map_err(broken)?;

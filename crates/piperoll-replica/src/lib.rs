@@ -22,4 +22,4 @@ pub use compare::{Comparison, End, compare};
 pub use copy::Copier;
 pub use error::{ReplicaError, Side};
 pub use follow::{FollowSettings, Progress, follow};
-pub use place::Pair;
+pub use place::{Pair, Stores};

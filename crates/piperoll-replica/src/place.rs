@@ -4,12 +4,34 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use piperoll_format::{LedgerId, ObjectDigest, ObjectName};
-use piperoll_store::{Lock, ObjectKey, ObjectMeta, StoreError, WormStore};
+use piperoll_store::{Clock, Lock, ObjectKey, ObjectMeta, StoreError, WormStore};
 
 use crate::error::{ReplicaError, Side};
 
 /// How often a create whose outcome stays open is tried.
 const CREATE_TRIES: u32 = 3;
+
+/// The stores of a ledger, with or without a second copy, and the time: what looking after them takes.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The store that the writer commits to.
+    pub primary: Arc<dyn WormStore>,
+    /// The store with the second copy, if there is one.
+    pub replica: Option<Arc<dyn WormStore>>,
+    /// The time, for locks that have ended.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Stores {
+    /// Returns both stores, if there are two.
+    #[must_use]
+    pub fn pair(&self) -> Option<Pair> {
+        let (ledger, primary) = (self.ledger, self.primary.clone());
+        self.replica.clone().map(|replica| Pair { ledger, primary, replica })
+    }
+}
 
 /// The two stores of a ledger.
 #[derive(Clone, Debug)]

@@ -14,15 +14,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use piperoll_format::{
-    DisposalOrder, EventCore, Genesis, LedgerId, ObjectDigest, ObjectName, Segment, SegmentNo, Seq,
-    chain_hash,
+    DisposalOrder, EventCore, Genesis, ObjectDigest, ObjectName, Segment, SegmentNo, Seq, chain_hash,
 };
 use piperoll_store::{Clock, WormStore};
 use serde::{Deserialize, Serialize};
 
 use crate::end::find_end;
 use crate::error::{ReplicaError, Side};
-use crate::place::{Pair, Place};
+use crate::place::{Place, Stores};
 use examine::Wanted;
 
 /// Objects that a pass lists by name for each side and each kind of trouble; further ones are only counted.
@@ -274,18 +273,18 @@ impl Copies {
 }
 
 impl Scrubber {
-    /// Looks at a store alone: damage is found, nothing but a short lock can be repaired.
+    /// Looks at the stores and repairs each from the other; in a store alone nothing but a short lock can be repaired.
     #[must_use]
-    pub fn alone(store: Arc<dyn WormStore>, ledger: LedgerId, clock: Arc<dyn Clock>) -> Self {
-        let primary = Place { side: Side::Primary, store, ledger };
-        Self { primary, replica: None, clock, repairs: true, ahead: None }
-    }
-
-    /// Looks at both stores and repairs each from the other.
-    #[must_use]
-    pub fn of_pair(pair: &Pair, clock: Arc<dyn Clock>) -> Self {
-        let (primary, replica) = (pair.place(Side::Primary), Some(pair.place(Side::Replica)));
-        Self { primary, replica, clock, repairs: true, ahead: None }
+    pub fn new(stores: &Stores) -> Self {
+        let place =
+            |side, store: &Arc<dyn WormStore>| Place { side, store: store.clone(), ledger: stores.ledger };
+        Self {
+            primary: place(Side::Primary, &stores.primary),
+            replica: stores.replica.as_ref().map(|store| place(Side::Replica, store)),
+            clock: stores.clock.clone(),
+            repairs: true,
+            ahead: None,
+        }
     }
 
     /// Only looks and changes nothing.
@@ -293,6 +292,17 @@ impl Scrubber {
     pub fn without_repairs(mut self) -> Self {
         self.repairs = false;
         self
+    }
+
+    /// Takes a pass that was kept if it fits these stores, and begins one otherwise.
+    ///
+    /// # Errors
+    /// [`ReplicaError::Store`].
+    pub async fn resume(&self, kept: Option<Pass>) -> Result<Pass, ReplicaError> {
+        match kept.filter(|pass| pass.replica.is_some() == self.replica.is_some()) {
+            Some(pass) => Ok(pass),
+            None => self.begin().await,
+        }
     }
 
     /// Begins a pass.
