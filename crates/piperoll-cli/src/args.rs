@@ -8,6 +8,8 @@ use clap::builder::styling::{AnsiColor, Effects, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::config::Mode;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
     .usage(AnsiColor::Green.on_default().effects(Effects::BOLD))
@@ -69,6 +71,8 @@ impl Global {
 pub(crate) enum Command {
     /// Create an archive
     Init(InitArgs),
+    /// Bring an archive back from its store and the backup of its keys
+    Restore(RestoreArgs),
     /// Receive webhooks and answer the API
     Serve(ServeArgs),
     /// Create an archive with made-up traffic and show what it can do
@@ -79,6 +83,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Show a conversation
     Conversation(ConversationArgs),
+    /// Show how complete the capture of a number was, what is missing and why
+    Coverage(CoverageArgs),
     /// Write the events of a query with their proofs to a file
     Export(ExportArgs),
     /// Check everything that is stored
@@ -89,6 +95,11 @@ pub(crate) enum Command {
     /// Look after the search index
     #[command(subcommand)]
     Index(IndexCommand),
+    /// Look after the second copy
+    #[command(subcommand)]
+    Replica(ReplicaCommand),
+    /// Read every object again, and repair one copy from the other
+    Scrub,
     /// Check the installation and say what to do
     Doctor,
     /// Manage access tokens
@@ -115,6 +126,37 @@ pub(crate) struct InitArgs {
     /// Retention policy file of your own; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) policy_file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How objects in a bucket are locked [default: compliance]
+    #[arg(long, value_name = "MODE", requires = "store")]
+    pub(crate) mode: Option<Mode>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Backup of the keys; the passphrase is asked for, or taken from `PIPEROLL_PASSPHRASE` [default: keys in DIR]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+}
+
+/// Where the records are to be, or are.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StoreArgs {
+    /// Bucket `s3://bucket/prefix`, or a directory [default: `store` in the archive's directory]
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+    /// Address of an S3 service that is not AWS, such as `https://s3.example.com`
+    #[arg(long, value_name = "URL", requires = "store")]
+    pub(crate) endpoint: Option<String>,
+    /// Region of the bucket [default: as the AWS tools find it]
+    #[arg(long, value_name = "REGION", requires = "store")]
+    pub(crate) region: Option<String>,
+    /// Profile in the AWS configuration files [default: as the AWS tools find credentials]
+    #[arg(long, value_name = "PROFILE", requires = "store")]
+    pub(crate) profile: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -122,6 +164,12 @@ pub(crate) struct ServeArgs {
     /// Address to listen on [default: 127.0.0.1:8722]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Serve from the replica alone; the ledger goes on there
+    #[arg(long)]
+    pub(crate) replica: bool,
+    /// Serve the replica although it lacks events that this machine knows of; they are given up for good
+    #[arg(long, requires = "replica")]
+    pub(crate) accept_loss: bool,
     /// Form of the log on stderr
     #[arg(long, value_name = "FORM", value_enum, default_value_t = LogForm::Text)]
     pub(crate) log: LogForm,
@@ -181,6 +229,18 @@ pub(crate) struct ConversationArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct CoverageArgs {
+    /// Business number, by its id or phone number; all numbers when absent
+    pub(crate) number: Option<String>,
+    /// First day, or moment in RFC 3339 [default: 30 days before the end]
+    #[arg(long, value_name = "DATE", requires = "number")]
+    pub(crate) from: Option<String>,
+    /// Last day, or moment in RFC 3339 [default: now]
+    #[arg(long, value_name = "DATE", requires = "number")]
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
     /// Words, "phrases", and fields such as from:, kind:, after:
     #[arg(required = true, num_args = 1.., value_name = "QUERY")]
@@ -222,6 +282,12 @@ pub(crate) struct DisposeExecuteArgs {
 pub(crate) enum IndexCommand {
     /// Build the search index anew from the store
     Rebuild,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReplicaCommand {
+    /// Show how far the second copy is, and whether it is the same
+    Status,
 }
 
 #[derive(Debug, Subcommand)]

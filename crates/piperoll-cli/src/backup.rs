@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::directory::{ArchiveDirectory, create_secret_directory, create_secret_file};
 use crate::error::{Exit, Failure};
-use crate::secret::random;
+use crate::secret::{LedgerSecrets, parse_kek, parse_signing_key, random};
 
 const FIRST_LINE: &str = "piperoll key backup v1";
 
@@ -110,6 +110,16 @@ pub(crate) fn open(text: &str, passphrase: &str) -> anyhow::Result<KeyFiles> {
             .hint("type the passphrase again; if it is right, use another copy of the file")
     })?;
     serde_json::from_slice(&Zeroizing::new(plain)).context("read the keys in the backup")
+}
+
+/// Reads the keys in a backup, to tell whose they are before anything is put in place.
+pub(crate) fn secrets(files: &KeyFiles) -> anyhow::Result<LedgerSecrets> {
+    let text = |name: &str| files.get(name).with_context(|| format!("the backup has no `{name}`"));
+    Ok(LedgerSecrets {
+        signing: parse_signing_key("signing-key.pem", text("signing-key.pem")?)?,
+        next: parse_signing_key("next-key.pem", text("next-key.pem")?)?,
+        kek: parse_kek("kek", text("kek")?)?,
+    })
 }
 
 /// Puts key files back in place. Keeps files that are the same; never replaces another key.

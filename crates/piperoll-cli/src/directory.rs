@@ -2,7 +2,7 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `store/` | the write-once directory store: the truth |
+//! | `store/` | the write-once directory store: the truth; elsewhere if the configuration says so |
 //! | `secrets/` | keys and tokens; only the owner may read (0700, files 0600) |
 //! | `policies/*.toml` | the retention policies in force |
 //! | `piperoll.toml` | configuration, optional |
@@ -16,12 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use piperoll_format::LedgerId;
 use piperoll_policy::{Policy, PolicySet};
-use piperoll_store::{DirectoryStore, SystemClock};
-use piperoll_verify::find_ledgers;
+use piperoll_store::WormStore;
 
 use crate::error::{Exit, Failure};
+use crate::store::StorePlace;
 
 /// Mode of files that hold secrets.
 pub(crate) const SECRET_FILE_MODE: u32 = 0o600;
@@ -42,7 +41,8 @@ impl ArchiveDirectory {
     /// Takes a directory that holds an archive.
     pub(crate) fn existing(root: &Path) -> anyhow::Result<Self> {
         let directory = Self::new(root);
-        if directory.store().is_dir() {
+        // The store may be elsewhere, and the keys may be lost.
+        if directory.store().is_dir() || directory.secrets().is_dir() || directory.config().is_file() {
             return Ok(directory);
         }
         let message = format!("expected an archive in `{}`, found none", root.display());
@@ -127,35 +127,9 @@ impl ArchiveDirectory {
         self.secrets().join("local-token")
     }
 
-    /// Opens the store for reading and writing.
-    pub(crate) fn open_store(&self) -> anyhow::Result<Arc<DirectoryStore>> {
-        let store = DirectoryStore::open(&self.store(), Arc::new(SystemClock));
-        Ok(Arc::new(store.with_context(|| format!("store `{}` cannot be opened", self.store().display()))?))
-    }
-
     /// Opens the store for reading only, beside whoever writes.
-    pub(crate) fn open_store_read_only(&self) -> anyhow::Result<Arc<DirectoryStore>> {
-        let store = DirectoryStore::open_read_only(&self.store(), Arc::new(SystemClock));
-        Ok(Arc::new(store.with_context(|| format!("store `{}` cannot be read", self.store().display()))?))
-    }
-
-    /// Returns the one ledger in a store.
-    pub(crate) async fn ledger(&self, store: &DirectoryStore) -> anyhow::Result<LedgerId> {
-        let ledgers = find_ledgers(store).await?;
-        match ledgers.as_slice() {
-            [ledger] => Ok(*ledger),
-            [] => {
-                let message = format!("expected a ledger in `{}`, found none", self.store().display());
-                let hint =
-                    "a creation that was interrupted left this; remove the directory and run `piperoll init`";
-                Err(Failure::new(Exit::NotFound, message).hint(hint).into())
-            }
-            _ => {
-                let message =
-                    format!("expected one ledger in `{}`, found {}", self.store().display(), ledgers.len());
-                Err(Failure::new(Exit::Conflict, message).into())
-            }
-        }
+    pub(crate) fn open_store_read_only(&self) -> anyhow::Result<Arc<dyn WormStore>> {
+        StorePlace::of(self)?.open_read_only()
     }
 
     /// Reads the policies in force.

@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use crate::directory::{ArchiveDirectory, replace_secret_file};
 
+/// What a recorded change of policies says that it is about.
+pub(crate) const CHANGED_POLICIES: &str = "policies";
+
 /// What is recorded about a change.
 #[derive(Serialize)]
 struct Changed<'a> {
@@ -41,7 +44,7 @@ pub(crate) async fn record_change(directory: &ArchiveDirectory, engine: &Engine)
         return Ok(());
     }
     let changes = compare(&known, engine.policies()).iter().map(ToString::to_string).collect();
-    let document = serde_json::to_vec(&Changed { what: "policies", changes, policies: &in_force })?;
+    let document = serde_json::to_vec(&Changed { what: CHANGED_POLICIES, changes, policies: &in_force })?;
     let changed = Submission::own(Kind::ConfigChanged, "application/json", document);
     let _receipts =
         engine.submit(SubmissionGroup::single(changed)).await.context("record the change of policies")?;

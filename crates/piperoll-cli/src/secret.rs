@@ -66,10 +66,13 @@ impl LedgerSecrets {
 
 /// Reads the key-encryption key.
 pub(crate) fn read_kek(path: &Path) -> anyhow::Result<Kek> {
-    let text = read_key_file(path)?;
+    parse_kek(&path.display().to_string(), &read_key_file(path)?)
+}
+
+/// Reads the text of a file with a key-encryption key; `name` is for messages.
+pub(crate) fn parse_kek(name: &str, text: &str) -> anyhow::Result<Kek> {
     let malformed = || {
-        let message =
-            format!("key file `{}`: expected a header line and 64 hexadecimal digits", path.display());
+        let message = format!("key file `{name}`: expected a header line and 64 hexadecimal digits");
         Failure::new(Exit::KeyUnknown, message)
             .hint("put it back from a backup with `piperoll key restore FILE`")
     };
@@ -82,9 +85,13 @@ pub(crate) fn read_kek(path: &Path) -> anyhow::Result<Kek> {
 
 /// Reads a PKCS#8 PEM file with an Ed25519 private key.
 pub(crate) fn read_signing_key(path: &Path) -> anyhow::Result<SigningKey> {
-    let text = read_key_file(path)?;
-    SigningKey::from_pkcs8_pem(&text).map_err(|error| {
-        let message = format!("key file `{}`: expected an Ed25519 private key in PKCS#8 PEM", path.display());
+    parse_signing_key(&path.display().to_string(), &read_key_file(path)?)
+}
+
+/// Reads the text of a PKCS#8 PEM file; `name` is for messages.
+pub(crate) fn parse_signing_key(name: &str, text: &str) -> anyhow::Result<SigningKey> {
+    SigningKey::from_pkcs8_pem(text).map_err(|error| {
+        let message = format!("key file `{name}`: expected an Ed25519 private key in PKCS#8 PEM");
         let failure = Failure::new(Exit::KeyUnknown, message);
         anyhow::Error::new(error)
             .context(failure.hint("put it back from a backup with `piperoll key restore FILE`"))

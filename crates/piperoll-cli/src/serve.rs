@@ -6,28 +6,34 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use piperoll_engine::{Components, Settings as EngineSettings, SystemEntropy};
+use piperoll_engine::{Components, Recovering, Settings as EngineSettings, SystemEntropy};
 use piperoll_index::Options;
-use piperoll_server::{Archive, Parts, Whatsapp};
+use piperoll_server::{Archive, Parts, Progress, Whatsapp};
 use piperoll_sources::whatsapp::AppSecret;
-use piperoll_store::{DirectoryStore, ProbeOutcome, SystemClock, WormStore as _};
+use piperoll_store::{Enforcement, Meter, MeteredStore, ProbeCheck, Reading, SystemClock, WormStore};
 use piperoll_verify::LedgerReader;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::args::Global;
 use crate::config::{Environment, Flags, Limits, Settings, WhatsApp};
 use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, Failure};
 use crate::lock::{Announced, Running, WriterLock};
+use crate::replica::{self, Loss};
 use crate::secret::LedgerSecrets;
+use crate::store::{StorePlace, require_promises, the_ledger};
 use crate::{policies, token};
+
+/// The pause between two lines of the log about long work.
+const LOG_EVERY: Duration = Duration::from_secs(5);
 
 /// An archive that this process writes to.
 #[derive(Debug)]
 pub(crate) struct Opened {
     archive: Arc<Archive>,
     directory: ArchiveDirectory,
-    store: Arc<DirectoryStore>,
+    meter: Arc<Meter>,
     local_token: String,
     // Last, so that the lock is given back when all else is closed.
     _lock: WriterLock,
@@ -36,9 +42,32 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens an archive for writing.
     pub(crate) async fn open(directory: &ArchiveDirectory, settings: &Settings) -> anyhow::Result<Self> {
+        Self::open_telling(directory, settings, watch::Sender::default()).await
+    }
+
+    /// Opens an archive as [`Self::open`] does, and tells how far local state is while it is made again.
+    pub(crate) async fn open_telling(
+        directory: &ArchiveDirectory,
+        settings: &Settings,
+        recovering: watch::Sender<Recovering>,
+    ) -> anyhow::Result<Self> {
         let lock = WriterLock::take(directory).await?;
-        let store = directory.open_store()?;
-        let ledger = directory.ledger(&store).await?;
+        let store = StorePlace::new(directory, &settings.store).open()?;
+        let opened = Self::with(directory, settings, (lock, store.clone()), recovering).await?;
+        opened.archive.look_after(replica::care(directory, settings, (store, opened.archive.ledger())));
+        Ok(opened)
+    }
+
+    async fn with(
+        directory: &ArchiveDirectory,
+        settings: &Settings,
+        (lock, store): (WriterLock, Arc<dyn WormStore>),
+        recovering: watch::Sender<Recovering>,
+    ) -> anyhow::Result<Self> {
+        let metered = MeteredStore::new(store);
+        let meter = metered.meter();
+        let store: Arc<dyn WormStore> = Arc::new(metered);
+        let ledger = the_ledger(&*store).await?;
         let secrets = LedgerSecrets::read(directory)?;
         check_keys(&LedgerReader::open(store.clone(), ledger).await?, &secrets)?;
         let parts = Parts {
@@ -51,18 +80,21 @@ impl Opened {
                 policies: Arc::new(directory.policy_set()?),
                 state_dir: directory.state(),
             },
-            settings: engine_settings(&settings.limits),
+            settings: EngineSettings { recovering, ..engine_settings(&settings.limits) },
             index_dir: directory.index(),
             index: Options::default(),
             tokens: directory.tokens(),
             whatsapp: whatsapp(&settings.whatsapp),
+            senders: piperoll_server::Senders::default(),
+            proxy: None,
             time_zone: settings.time_zone,
         };
         std::fs::create_dir_all(directory.state()).context("create the directory for derived state")?;
         let archive = Arc::new(Archive::open(parts).await.with_context(|| cannot_open(directory))?);
+        archive.set_coverage(settings.coverage.settings());
         policies::record_change(directory, archive.engine()).await?;
         let local_token = token::local(directory, archive.tokens())?;
-        Ok(Self { archive, directory: directory.clone(), store, local_token, _lock: lock })
+        Ok(Self { archive, directory: directory.clone(), meter, local_token, _lock: lock })
     }
 
     /// Opens an archive for one command, with everything searchable.
@@ -74,7 +106,6 @@ impl Opened {
         Ok(opened)
     }
 
-    #[cfg(test)]
     pub(crate) const fn archive(&self) -> &Arc<Archive> {
         &self.archive
     }
@@ -87,30 +118,89 @@ impl Opened {
         &self.local_token
     }
 
+    /// Returns what was asked of the store so far.
+    pub(crate) fn requests(&self) -> Reading {
+        self.meter.read()
+    }
+
     /// Closes in order: what waits is committed.
     pub(crate) async fn close(self) {
         self.archive.close().await;
+        let Reading { puts, put_bytes, gets, get_bytes, heads, lists, others } = self.requests();
+        tracing::info!(puts, put_bytes, gets, get_bytes, heads, lists, others, "store requests");
     }
+}
 
-    /// Probes the store and says what it is; a store that breaks a promise is not served.
-    async fn probe(&self) -> anyhow::Result<()> {
-        let description = self.store.describe();
-        let report = self.store.probe().await;
-        for check in &report.checks {
-            match check.outcome {
-                ProbeOutcome::Failed => tracing::error!(check = check.name, "store probe: {}", check.detail),
-                _ => {
-                    let (name, outcome) = (check.name, check.outcome);
-                    tracing::debug!(check = name, %outcome, "store probe: {}", check.detail);
-                }
+/// Probes the store and says what it is; a store that breaks a promise is not served.
+async fn probe(store: &dyn WormStore) -> anyhow::Result<()> {
+    let description = store.describe();
+    let report = require_promises(store).await?;
+    for ProbeCheck { name, outcome, detail } in &report.checks {
+        tracing::debug!(check = name, %outcome, "store probe: {detail}");
+    }
+    tracing::info!(store = description.name, checks = report.checks.len(), "store probe passed");
+    match description.enforcement {
+        Enforcement::Prevents => {
+            tracing::info!(enforcement = %description.enforcement, "{}", description.statement)
+        }
+        Enforcement::Detects => {
+            tracing::warn!(enforcement = %description.enforcement, "{}", description.statement)
+        }
+    }
+    Ok(())
+}
+
+/// Which store is served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The archive's own.
+    Store,
+    /// The second copy, alone: the ledger goes on there.
+    Replica {
+        /// Whether it may lack events that this machine knows of.
+        accepts_loss: bool,
+    },
+}
+
+impl Source {
+    /// Refuses a replica that lacks something.
+    async fn check(
+        self,
+        directory: &ArchiveDirectory,
+        store: &Arc<dyn WormStore>,
+    ) -> anyhow::Result<Option<Loss>> {
+        match self {
+            Self::Store => Ok(None),
+            Self::Replica { accepts_loss } => {
+                let ledger = the_ledger(&**store).await?;
+                replica::check_promotion(directory, store, ledger, accepts_loss).await
             }
         }
-        if !report.is_passed() {
-            let message = format!("store `{}` does not keep its promises", description.location);
-            return Err(Failure::new(Exit::Failed, message).hint("run `piperoll doctor`").into());
-        }
-        tracing::info!(store = description.name, checks = report.checks.len(), "store probe passed");
-        tracing::warn!(enforcement = %description.enforcement, "{}", description.statement);
+    }
+
+    /// Begins to look after the stores, or records that the replica is served.
+    async fn settle(
+        self,
+        directory: &ArchiveDirectory,
+        settings: &Settings,
+        opened: &Opened,
+        (store, loss): (Arc<dyn WormStore>, Option<Loss>),
+    ) -> anyhow::Result<()> {
+        let archive = &opened.archive;
+        let location = store.describe().location;
+        let care = match self {
+            Self::Store => replica::care(directory, settings, (store, archive.ledger())),
+            Self::Replica { .. } => {
+                tracing::warn!(
+                    location,
+                    "serving from the replica alone; make it the store in piperoll.toml"
+                );
+                replica::record_promotion(archive.engine(), &location, loss.as_ref()).await?;
+                replica::care_alone(directory, settings, (store, archive.ledger()))
+            }
+        };
+        archive.look_after(care);
+        archive.keep();
         Ok(())
     }
 }
@@ -126,14 +216,30 @@ pub(crate) struct Serving {
 
 impl Serving {
     /// Opens the archive, listens, and leaves a note for other commands.
-    pub(crate) async fn start(directory: &ArchiveDirectory, settings: &Settings) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        directory: &ArchiveDirectory,
+        settings: &Settings,
+        source: Source,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
             let failure = Failure::new(Exit::Failed, format!("cannot listen on `{}`", settings.listen));
             anyhow::Error::new(error).context(failure.hint("choose another address with --listen"))
         })?;
         let address = listener.local_addr().context("read the address of the listener")?;
-        let opened = Opened::open(directory, settings).await?;
-        opened.probe().await?;
+        let lock = WriterLock::take(directory).await?;
+        let store = match source {
+            Source::Store => StorePlace::new(directory, &settings.store).open()?,
+            Source::Replica { .. } => replica::required_place(directory, settings)?.open()?,
+        };
+        probe(&*store).await?;
+        let loss = source.check(directory, &store).await?;
+        let (recovering, receiver) = watch::channel(Recovering::default());
+        let logging = tokio::spawn(log_recovery(receiver));
+        let opened = Opened::with(directory, settings, (lock, store.clone()), recovering).await;
+        logging.abort();
+        let opened = opened?;
+        source.settle(directory, settings, &opened, (store, loss)).await?;
+        drop(tokio::spawn(log_catching_up(opened.archive.progress())));
         let running = Running { url: format!("http://{address}"), pid: std::process::id() };
         let announced = running.announce(&opened.directory)?;
         Ok(Self { opened, listener, announced, address })
@@ -156,6 +262,32 @@ impl Serving {
     }
 }
 
+/// Says now and then how far local state is while it is made again from the store.
+async fn log_recovery(recovering: watch::Receiver<Recovering>) {
+    loop {
+        tokio::time::sleep(LOG_EVERY).await;
+        let Recovering { done, total } = *recovering.borrow();
+        if done < total {
+            tracing::info!(segments = done, of = total, "making local state again from the store");
+        }
+    }
+}
+
+/// Says now and then how far the index is, until it has caught up for the first time.
+async fn log_catching_up(progress: watch::Receiver<Progress>) {
+    loop {
+        let now = *progress.borrow();
+        if now.covered.min(now.projected) >= now.size || progress.has_changed().is_err() {
+            return;
+        }
+        tokio::time::sleep(LOG_EVERY).await;
+        let Progress { covered, size, .. } = *progress.borrow();
+        if covered < size {
+            tracing::info!(events = covered, of = size, "building the index from the store");
+        }
+    }
+}
+
 /// Waits for the signal that ends a server.
 pub(crate) async fn interrupted() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -169,7 +301,7 @@ pub(crate) async fn interrupted() -> anyhow::Result<()> {
 }
 
 /// Refuses keys of another ledger before anything is done with them.
-fn check_keys(reader: &LedgerReader, secrets: &LedgerSecrets) -> anyhow::Result<()> {
+pub(crate) fn check_keys(reader: &LedgerReader, secrets: &LedgerSecrets) -> anyhow::Result<()> {
     let genesis = reader.genesis();
     let wrong = match () {
         () if genesis.public_key != secrets.signing.verifying_key().to_bytes() => "signing key",

@@ -1,28 +1,31 @@
 //! `piperoll doctor`: looks at everything around an archive and says what to do.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use comfy_table::{Cell, Color};
 use piperoll_format::{ObjectName, Timestamp};
 use piperoll_index::{Options, SearchIndex};
-use piperoll_store::{
-    Clock as _, DirectoryStore, Enforcement, ObjectKey, ProbeOutcome, SystemClock, WormStore as _,
-};
+use piperoll_store::{Clock as _, Enforcement, ObjectKey, ProbeOutcome, SystemClock, WormStore};
 use piperoll_verify::LedgerReader;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::Global;
+use crate::command;
 use crate::command::key::BackupMarker;
 use crate::config::{Environment, Flags, Settings};
 use crate::directory::{ArchiveDirectory, SECRET_FILE_MODE};
 use crate::error::{Exit, one_line};
 use crate::lock::{Running, WriterLock};
-use crate::output::{GREEN, Output, RED, YELLOW};
+use crate::output::{BOLD, GREEN, Output, RED, YELLOW, object};
+use crate::replica;
 use crate::secret::read_kek;
+use crate::store::{StorePlace, the_ledger};
 use crate::text::{bytes, count};
 
 /// Below this, the next month of traffic may not fit.
@@ -66,31 +69,64 @@ impl Line {
     }
 }
 
+/// The report as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    checks: &'a [Line],
+    /// What the store says of itself, and every check of its probe; nothing when it cannot be opened.
+    store: Option<Value>,
+}
+
 pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<Exit> {
     let directory = ArchiveDirectory::existing(global.directory())?;
-    let store = directory.open_store()?;
-    let ledger = directory.ledger(&store).await?;
-    let reader = LedgerReader::open(store.clone(), ledger).await;
     let mut lines = vec![server(&directory)];
-    lines.extend(probe(&store).await);
-    match &reader {
-        Ok(reader) => lines.extend(ledger_lines(&directory, reader, output).await),
-        Err(error) => lines.push(Line::fail("ledger", error.to_string(), "run `piperoll verify`")),
+    let mut probed = None;
+    let place = StorePlace::of(&directory);
+    match place.as_ref().map(|place| (place, place.open())) {
+        Ok((place, Ok(store))) => {
+            let (description, report) = (store.describe(), store.probe().await);
+            lines.extend(judge(&description, &report));
+            probed = Some((description, report));
+            lines.extend(ledger(&directory, store, output).await);
+            lines.extend(place.local().map(space));
+        }
+        Ok((_, Err(error))) => {
+            lines.push(Line::fail("store", one_line(&error), "check `store` in piperoll.toml"))
+        }
+        // The line about the configuration says why.
+        Err(_) => lines.push(Line::fail("store", "is not known without a configuration", "see below")),
     }
+    lines.extend(replica_line(global, &directory).await);
     lines.push(policies(&directory));
     lines.push(config(&directory));
     lines.push(permissions(&directory));
     lines.push(backup(&directory, output));
-    lines.push(space(&directory.store()));
-    show(&lines, output)?;
+    if output.is_json() {
+        let store = probed.as_ref().map(|(description, report)| store_json(description, report));
+        output.json_line(&Shown { checks: &lines, store })?;
+    } else {
+        show(&lines, output)?;
+        if let Some((description, report)) = &probed {
+            show_store(description, report, output)?;
+        }
+    }
     let has_failed = lines.iter().any(|line| line.state == State::Fail);
     Ok(if has_failed { Exit::Failed } else { Exit::Success })
 }
 
-fn show(lines: &[Line], output: &Output) -> anyhow::Result<()> {
-    if output.is_json() {
-        return output.json_line(&BTreeMap::from([("checks", lines)]));
+/// Looks at the ledger in the store.
+async fn ledger(directory: &ArchiveDirectory, store: Arc<dyn WormStore>, output: &Output) -> Vec<Line> {
+    let ledger = match the_ledger(&*store).await {
+        Ok(ledger) => ledger,
+        Err(error) => return vec![Line::fail("ledger", one_line(&error), "run `piperoll verify`")],
+    };
+    match LedgerReader::open(store, ledger).await {
+        Ok(reader) => ledger_lines(directory, &reader, output).await,
+        Err(error) => vec![Line::fail("ledger", error.to_string(), "run `piperoll verify`")],
     }
+}
+
+fn show(lines: &[Line], output: &Output) -> anyhow::Result<()> {
     for Line { state, what, found, todo } in lines {
         match state {
             State::Ok => output.line(format_args!("{GREEN}ok  {GREEN:#} {what:<14} {found}"))?,
@@ -117,9 +153,41 @@ fn server(directory: &ArchiveDirectory) -> Line {
     }
 }
 
-async fn probe(store: &DirectoryStore) -> Vec<Line> {
-    let description = store.describe();
-    let report = store.probe().await;
+/// Shows every check of the store's probe.
+fn show_store(description: &StoreDescription, report: &ProbeReport, output: &Output) -> anyhow::Result<()> {
+    let StoreDescription { name, location, enforcement, .. } = description;
+    output.line(format_args!("\n{BOLD}Store {location}{BOLD:#} ({name}, {enforcement})"))?;
+    let rows = report.checks.iter().map(|check| {
+        let outcome = match check.outcome {
+            ProbeOutcome::Passed => Cell::new(check.outcome).fg(Color::Green),
+            ProbeOutcome::Failed => Cell::new(check.outcome).fg(Color::Red),
+            ProbeOutcome::Noted => Cell::new(check.outcome),
+        };
+        vec![Cell::new(check.name), outcome, Cell::new(&check.detail)]
+    });
+    output.table(&["check", "outcome", "found"], rows.collect(), &[])
+}
+
+fn store_json(description: &StoreDescription, report: &ProbeReport) -> Value {
+    let checks = report.checks.iter().map(|check| {
+        object([
+            ("check", check.name.into()),
+            ("outcome", check.outcome.to_string().into()),
+            ("found", check.detail.as_str().into()),
+        ])
+    });
+    object([
+        ("kind", description.name.as_str().into()),
+        ("location", description.location.as_str().into()),
+        ("enforcement", description.enforcement.to_string().into()),
+        ("statement", description.statement.as_str().into()),
+        ("passed", report.is_passed().into()),
+        ("probe", checks.collect()),
+    ])
+}
+
+/// Judges what the probe found.
+fn judge(description: &StoreDescription, report: &ProbeReport) -> Vec<Line> {
     let failed = report.checks.iter().filter(|check| check.outcome == ProbeOutcome::Failed);
     let mut lines: Vec<Line> = failed
         .map(|check| {
@@ -129,11 +197,10 @@ async fn probe(store: &DirectoryStore) -> Vec<Line> {
         .collect();
     if lines.is_empty() {
         let passed = report.checks.iter().filter(|check| check.outcome == ProbeOutcome::Passed);
-        let names: Vec<&str> = passed.map(|check| check.name).collect();
-        lines.push(Line::ok("store probe", names.join(", ")));
+        lines.push(Line::ok("store probe", format!("{} checks passed, see below", passed.count())));
     }
     lines.push(match description.enforcement {
-        Enforcement::Prevents => Line::ok("enforcement", description.statement),
+        Enforcement::Prevents => Line::ok("enforcement", description.statement.clone()),
         Enforcement::Detects => Line::warn(
             "enforcement",
             format!("a {} detects change and early deletion, it does not prevent them", description.name),
@@ -252,6 +319,33 @@ fn verified(directory: &ArchiveDirectory, origin: &str, output: &Output) -> Line
     Line::ok("verification", found)
 }
 
+/// Tells how the second copy does; nothing when none is configured.
+async fn replica_line(global: &Global, directory: &ArchiveDirectory) -> Option<Line> {
+    const STATUS: &str = "run `piperoll replica status`";
+    let settings = Settings::load(directory, Flags::default(), &Environment::of_process()).ok()?;
+    let place = replica::place(directory, &settings)?;
+    let view = match command::replica::view(global).await {
+        Ok(view) => view,
+        Err(error) => return Some(Line::fail("replica", one_line(&error), STATUS)),
+    };
+    let behind = view.events_behind.map_or_else(
+        || "of unknown state".to_owned(),
+        |events| match events {
+            0 => "complete".to_owned(),
+            events => format!("{} events behind", count(events)),
+        },
+    );
+    let found = format!("in `{}` is {behind}", place.location());
+    Some(match view.trouble.as_ref() {
+        Some(trouble) => Line::fail("replica", format!("{found}: {trouble}"), STATUS),
+        None if !command::replica::is_well(&view) => Line::fail("replica", found, STATUS),
+        None if view.events_behind > Some(0) && !view.is_following => {
+            Line::warn("replica", found, "start `piperoll serve`: it copies")
+        }
+        None => Line::ok("replica", found),
+    })
+}
+
 fn policies(directory: &ArchiveDirectory) -> Line {
     match directory.policy_set() {
         Ok(set) => {
@@ -302,7 +396,7 @@ fn readable_by_others(directory: &ArchiveDirectory) -> io::Result<Vec<String>> {
     for entry in fs::read_dir(directory.secrets())? {
         paths.push(entry?.path());
     }
-    if directory.config().exists() && fs::read_to_string(directory.config())?.contains("whatsapp") {
+    if directory.config().exists() && fs::read_to_string(directory.config())?.contains("secret") {
         paths.push(directory.config());
     }
     let mut open = Vec::new();

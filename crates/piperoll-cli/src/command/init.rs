@@ -2,29 +2,38 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use piperoll_engine::{NewLedger, create_ledger};
 use piperoll_format::{LedgerId, Timestamp};
 use piperoll_policy::{Policy, PolicySet, shipped};
-use piperoll_store::{Clock as _, DirectoryStore, SystemClock};
+use piperoll_store::{Clock as _, SystemClock, WormStore};
 use piperoll_tlog::note::key::NoteSigner;
+use piperoll_verify::list_ledgers;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::args::{Global, InitArgs};
-use crate::config::nearest;
-use crate::directory::{ArchiveDirectory, create_secret_directory};
+use crate::config::{Store as StoreSettings, nearest};
+use crate::directory::{ArchiveDirectory, create_secret_directory, create_secret_file};
 use crate::error::{Exit, Failure};
 use crate::lock::WriterLock;
 use crate::output::{BOLD, Output, YELLOW};
 use crate::secret::{LedgerSecrets, random};
+use crate::store::{StorePlace, require_promises};
 use crate::token;
 
 /// The policies of an archive that names none: the longest of them decides.
 const POLICIES_DEFAULT: [&str; 5] =
     ["finra-4511", "sec-17a-4", "gdpr-consent", "operations", "disposal-records"];
+
+const DIRECTORY_NOTE: &str = "\
+A directory detects change and early deletion, it does not prevent them: whoever can write
+to the disk can remove files, and `piperoll verify` finds it.";
+
+const BUCKET_NOTE: &str = "\
+The bucket keeps the records. With the backup of the keys, `piperoll restore` brings the archive back from it
+on any machine.";
 
 /// What belongs to a new archive; the token is shown this once.
 #[derive(Clone, Debug, Serialize)]
@@ -41,7 +50,8 @@ type PolicyText = (String, String);
 pub(crate) async fn run(global: &Global, args: &InitArgs, output: &Output) -> anyhow::Result<Exit> {
     let directory = ArchiveDirectory::new(global.directory());
     let policies = choose_policies(&args.policies, &args.policy_file)?;
-    let created = create(&directory, args.origin.as_deref(), &policies).await?;
+    let store = StoreSettings::of_args(&args.store, args.mode)?;
+    let created = create(&directory, args.origin.as_deref(), &policies, &store).await?;
     if output.is_json() {
         output.json_line(&created)?;
         return Ok(Exit::Success);
@@ -55,12 +65,10 @@ pub(crate) async fn run(global: &Global, args: &InitArgs, output: &Output) -> an
     output.line("\nThe token is an admin's and is shown this once. Give the vkey to your auditors.")?;
     output.note(format_args!(
         "\n{YELLOW}Losing the file `{}` loses every payload for ever.{YELLOW:#}\n\
-         Back the keys up now:  piperoll --dir {path} key backup FILE\n\
-         \n\
-         A directory detects change and early deletion, it does not prevent them: whoever can write\n\
-         to the disk can remove files, and `piperoll verify` finds it.",
+         Back the keys up now:  piperoll --dir {path} key backup FILE\n",
         directory.kek().display()
     ));
+    output.note(if store.is_s3() { BUCKET_NOTE } else { DIRECTORY_NOTE });
     Ok(Exit::Success)
 }
 
@@ -69,6 +77,7 @@ pub(crate) async fn create(
     directory: &ArchiveDirectory,
     origin: Option<&str>,
     policies: &[PolicyText],
+    store: &StoreSettings,
 ) -> anyhow::Result<Created> {
     let (policies, set) = parse_policies(policies)?;
     let ledger = new_ledger_id()?;
@@ -79,6 +88,10 @@ pub(crate) async fn create(
         anyhow::Error::new(error).context(failure.hint("use a name like `archive.example.com/records`"))
     })?;
     refuse_existing(directory)?;
+    let place = StorePlace::new(directory, store);
+    if let StorePlace::S3(_) = place {
+        refuse_bucket(&*place.open()?, directory).await?;
+    }
     create_secret_directory(&directory.secrets())?;
     let _lock = WriterLock::take(directory).await?;
     // Keys come before the ledger: without them it could never be read.
@@ -88,9 +101,10 @@ pub(crate) async fn create(
         fs::write(directory.policies().join(name), text).with_context(|| format!("write policy `{name}`"))?;
     }
     let token = token::create_first(directory)?;
-    let clock = Arc::new(SystemClock);
-    let store =
-        Arc::new(DirectoryStore::init(&directory.store(), clock.clone()).context("create the store")?);
+    if store.url.is_some() {
+        create_secret_file(&directory.config(), store.to_toml().as_bytes())?;
+    }
+    let store = place.init()?;
     let new = NewLedger {
         ledger,
         origin: &origin,
@@ -99,7 +113,7 @@ pub(crate) async fn create(
         kek: &secrets.kek,
         policies: policies.into_iter().map(|(_, text)| text).collect(),
         policy_set: &set,
-        created_at: Timestamp(clock.now_micros()),
+        created_at: Timestamp(SystemClock.now_micros()),
     };
     let _genesis = create_ledger(store, new).await.context("create the ledger")?;
     Ok(Created { ledger: ledger.to_string(), origin, vkey: signer.verifier_key().to_string(), token })
@@ -172,6 +186,22 @@ fn new_ledger_id() -> anyhow::Result<LedgerId> {
     let mut id = [0; LedgerId::LEN];
     id.copy_from_slice(&random()?[..LedgerId::LEN]);
     Ok(LedgerId(id))
+}
+
+/// Refuses a bucket that cannot keep records, or that holds an archive already.
+async fn refuse_bucket(store: &dyn WormStore, directory: &ArchiveDirectory) -> anyhow::Result<()> {
+    let location = store.describe().location;
+    let ledgers = list_ledgers(store).await.with_context(|| format!("store `{location}` cannot be read"))?;
+    if let Some(ledger) = ledgers.first() {
+        let message = format!("expected no archive in `{location}`, found ledger `{ledger}`");
+        let hint = format!(
+            "bring it back with `piperoll restore --dir {} --store {location} --keys FILE`, or choose another prefix",
+            directory.root().display()
+        );
+        return Err(Failure::new(Exit::Conflict, message).hint(hint).into());
+    }
+    let _report = require_promises(store).await?;
+    Ok(())
 }
 
 fn refuse_existing(directory: &ArchiveDirectory) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ use crate::directory::{ArchiveDirectory, create_secret_file, replace_secret_file
 use crate::error::{Exit, Failure};
 use crate::output::{Output, object};
 use crate::secret::{LedgerSecrets, hex, read_kek};
+use crate::store::the_ledger;
 
 /// The variable that stands for typing the passphrase.
 const PASSPHRASE_VARIABLE: &str = "PIPEROLL_PASSPHRASE";
@@ -91,7 +92,7 @@ fn restore(directory: &ArchiveDirectory, file: &Path, output: &Output) -> anyhow
 async fn show(directory: &ArchiveDirectory, output: &Output) -> anyhow::Result<Exit> {
     let secrets = LedgerSecrets::read(directory)?;
     let store = directory.open_store_read_only()?;
-    let ledger = directory.ledger(&store).await?;
+    let ledger = the_ledger(&*store).await?;
     let reader = LedgerReader::open(store, ledger).await?;
     let vkey = reader.vkey().to_string();
     let next = hex(&Sha256::digest(secrets.next.verifying_key().as_bytes()));
@@ -116,13 +117,13 @@ async fn show(directory: &ArchiveDirectory, output: &Output) -> anyhow::Result<E
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ask {
+pub(crate) enum Ask {
     Once,
     /// For a new passphrase, which nobody could correct later.
     Twice,
 }
 
-fn ask_passphrase(ask: Ask) -> anyhow::Result<Zeroizing<String>> {
+pub(crate) fn ask_passphrase(ask: Ask) -> anyhow::Result<Zeroizing<String>> {
     if let Ok(passphrase) = std::env::var(PASSPHRASE_VARIABLE) {
         return Ok(Zeroizing::new(passphrase));
     }

@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod conversation;
+mod coverage;
 mod demo;
 mod dispose;
 mod doctor;
@@ -10,6 +11,9 @@ mod export;
 mod index;
 pub(crate) mod init;
 pub(crate) mod key;
+pub(crate) mod replica;
+mod restore;
+mod scrub;
 mod search;
 mod serve;
 mod show;
@@ -63,14 +67,18 @@ async fn run_async(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
     let global = &cli.global;
     match &cli.command {
         Command::Init(args) => init::run(global, args, output).await,
+        Command::Restore(args) => restore::run(global, args, output).await,
         Command::Serve(args) => serve::run(global, args, output).await,
         Command::Search(args) => search::run(global, args, output).await,
         Command::Show(args) => show::run(global, args, output).await,
+        Command::Coverage(args) => coverage::run(global, args, output).await,
         Command::Conversation(args) => conversation::run(global, args, output).await,
         Command::Export(args) => export::run(global, args, output).await,
         Command::Verify(args) => verify::run(global, args, output).await,
         Command::Dispose(command) => dispose::run(global, command, output).await,
         Command::Index(command) => index::run(global, command, output).await,
+        Command::Replica(command) => replica::run(global, command, output).await,
+        Command::Scrub => scrub::run(global, output).await,
         Command::Doctor => doctor::run(global, output).await,
         Command::Token(command) => token::run(global, command, output).await,
         Command::Key(command) => key::run(global, command, output).await,

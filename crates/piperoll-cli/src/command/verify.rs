@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use piperoll_format::{Genesis, LedgerId, ObjectName, Timestamp};
-use piperoll_store::{Clock as _, DirectoryStore, ObjectKey, SystemClock, WormStore};
+use piperoll_store::{Clock as _, ObjectKey, SystemClock, WormStore};
 use piperoll_tlog::note::key::{KeyName, VerifierKey};
 use piperoll_verify::remember::{Remembered, Update, update};
 use piperoll_verify::report::{FindingCode, Report};
 use piperoll_verify::verify::{Progress, VerifyError, VerifyOptions, verify_ledger};
-use piperoll_verify::{KeySource, StoreKeys, find_ledgers};
+use piperoll_verify::{KeySource, StoreKeys, list_ledgers};
 use serde::Serialize;
 
 use crate::args::{Global, VerifyArgs};
@@ -20,6 +20,7 @@ use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, Failure};
 use crate::output::{GREEN, Output, RED, YELLOW};
 use crate::secret::{read_kek, read_signing_key};
+use crate::store::the_ledger;
 
 /// Codes that say that the trusted key is not the one that signed.
 const KEY_CODES: [FindingCode; 2] = [FindingCode::KeyUnknown, FindingCode::OriginMismatch];
@@ -52,7 +53,7 @@ pub(crate) async fn verify(
     output: &Output,
 ) -> anyhow::Result<Report> {
     let store = directory.open_store_read_only()?;
-    let ledger = find_ledger(directory, &store).await?;
+    let ledger = find_ledger(&*store).await?;
     let origin = origin(&*store, ledger).await?;
     let place = origin.as_deref().map(|origin| directory.remembered(origin));
     let remembered = place.as_deref().map(read_remembered).transpose()?.flatten();
@@ -124,16 +125,10 @@ pub(crate) fn exit_of(report: &Report) -> Exit {
 }
 
 /// Finds the ledger also when its genesis object is gone, which is a finding and not a reason to stop.
-async fn find_ledger(directory: &ArchiveDirectory, store: &DirectoryStore) -> anyhow::Result<LedgerId> {
-    if let [ledger] = find_ledgers(store).await?.as_slice() {
-        return Ok(*ledger);
-    }
-    let entries = fs::read_dir(directory.store()).context("list the store")?;
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let ledgers: Vec<LedgerId> = names.filter_map(|name| name.parse().ok()).collect();
-    match ledgers.as_slice() {
+async fn find_ledger(store: &dyn WormStore) -> anyhow::Result<LedgerId> {
+    match list_ledgers(store).await?.as_slice() {
         [ledger] => Ok(*ledger),
-        _ => directory.ledger(store).await,
+        _ => the_ledger(store).await,
     }
 }
 
@@ -157,7 +152,7 @@ fn own_vkey(directory: &ArchiveDirectory, origin: Option<&str>) -> anyhow::Resul
 
 fn keys(
     directory: &ArchiveDirectory,
-    store: &Arc<DirectoryStore>,
+    store: &Arc<dyn WormStore>,
     ledger: LedgerId,
 ) -> anyhow::Result<Option<Arc<dyn KeySource>>> {
     if !directory.kek().exists() {

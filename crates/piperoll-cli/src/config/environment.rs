@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
+use super::coverage::Coverage;
 use super::file::{ConfigFile, Limits, Secret, WhatsApp};
+use super::replica::{Replica, Scrub};
+use super::store::{RecordsManager, Store};
 use super::{KEYS, nearest};
 use crate::error::{Exit, Failure};
 
@@ -61,9 +64,57 @@ impl Environment {
                 commit_bytes_max: self.read("limits.commit_bytes_max")?,
                 commit_wait_us: self.read("limits.commit_wait_us")?,
             }),
+            store: Some(self.store()?),
+            replica: Some(self.replica()?),
+            scrub: Some(Scrub { over_days: self.read("scrub.over_days")? }),
+            coverage: Some(self.coverage()?),
         };
         config.check_values().map_err(|error| Failure::new(Exit::Usage, format!("environment: {error}")))?;
         Ok(config)
+    }
+
+    fn store(&self) -> anyhow::Result<Store> {
+        let text = |path| self.get(path).map(str::to_owned);
+        Ok(Store {
+            url: text("store.url"),
+            endpoint: text("store.endpoint"),
+            region: text("store.region"),
+            mode: self.read("store.mode")?,
+            profile: text("store.profile"),
+            records_manager: Some(RecordsManager {
+                profile: text("store.records_manager.profile"),
+                access_key_id: text("store.records_manager.access_key_id"),
+                secret_access_key: self.get("store.records_manager.secret_access_key").map(Secret::new),
+                session_token: self.get("store.records_manager.session_token").map(Secret::new),
+            }),
+        })
+    }
+
+    fn replica(&self) -> anyhow::Result<Replica> {
+        let text = |path| self.get(path).map(str::to_owned);
+        Ok(Replica {
+            url: text("replica.url"),
+            endpoint: text("replica.endpoint"),
+            region: text("replica.region"),
+            mode: self.read("replica.mode")?,
+            profile: text("replica.profile"),
+            records_manager: Some(RecordsManager {
+                profile: text("replica.records_manager.profile"),
+                access_key_id: text("replica.records_manager.access_key_id"),
+                secret_access_key: self.get("replica.records_manager.secret_access_key").map(Secret::new),
+                session_token: self.get("replica.records_manager.session_token").map(Secret::new),
+            }),
+            behind_after_seconds: self.read("replica.behind_after_seconds")?,
+        })
+    }
+
+    fn coverage(&self) -> anyhow::Result<Coverage> {
+        let canaries = self.get("coverage.canaries").map(list).unwrap_or_default();
+        Ok(Coverage {
+            heartbeat_minutes: self.read("coverage.heartbeat_minutes")?,
+            findings_hour: self.read("coverage.findings_hour")?,
+            canaries: canaries.into_iter().map(str::to_owned).collect(),
+        })
     }
 
     fn get(&self, path: &str) -> Option<&str> {

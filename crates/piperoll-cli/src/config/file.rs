@@ -12,6 +12,9 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use super::replica::{Replica, Scrub};
+use super::coverage::Coverage;
+use super::store::Store;
 use super::{KEYS, nearest};
 use crate::error::{Exit, Failure};
 
@@ -30,6 +33,14 @@ pub(crate) struct ConfigFile {
     pub(crate) whatsapp: Option<WhatsApp>,
     /// How much may wait and how much one commit takes.
     pub(crate) limits: Option<Limits>,
+    /// Where the archive keeps its truth.
+    pub(crate) store: Option<Store>,
+    /// Where the second copy is.
+    pub(crate) replica: Option<Replica>,
+    /// Passes over all objects.
+    pub(crate) scrub: Option<Scrub>,
+    /// How the capture is watched.
+    pub(crate) coverage: Option<Coverage>,
 }
 
 /// An IANA time zone such as `Europe/Warsaw`.
@@ -152,6 +163,7 @@ impl ConfigFile {
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
             return Err(format!("`{key}`: expected a number from 1, found 0"));
         }
+        self.coverage.as_ref().map_or(Ok(()), Coverage::check)?;
         let whatsapp = self.whatsapp.clone().unwrap_or_default();
         let secrets = || whatsapp.app_secrets.iter().chain(&whatsapp.verify_token);
         if secrets().any(|secret| secret.0.is_empty()) {
@@ -188,6 +200,10 @@ impl ConfigFile {
                 commit_bytes_max: limits.commit_bytes_max.or(below_limits.commit_bytes_max),
                 commit_wait_us: limits.commit_wait_us.or(below_limits.commit_wait_us),
             }),
+            store: Some(self.store.unwrap_or_default().over(below.store.unwrap_or_default())),
+            replica: Some(self.replica.unwrap_or_default().over(below.replica.unwrap_or_default())),
+            scrub: Some(self.scrub.unwrap_or_default().over(below.scrub.unwrap_or_default())),
+            coverage: Some(self.coverage.unwrap_or_default().over(below.coverage.unwrap_or_default())),
         }
     }
 }
@@ -212,7 +228,7 @@ fn check_keys(file: &str, prefix: &str, table: &toml::Table) -> Result<(), Failu
 }
 
 fn unknown_key(file: &str, path: &str) -> Failure {
-    let tables = KEYS.iter().filter_map(|key| key.path.split_once('.').map(|(table, _)| table));
+    let tables = KEYS.iter().filter_map(|key| key.path.rsplit_once('.').map(|(table, _)| table));
     let known = KEYS.iter().map(|key| key.path).chain(tables);
     let failure = Failure::new(Exit::Usage, format!("configuration `{file}`: unknown key `{path}`"));
     match nearest(path, known) {

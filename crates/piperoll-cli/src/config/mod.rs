@@ -3,19 +3,26 @@
 //! [`Settings`] are values that can be written down; what is built from them is made in `serve.rs`. Every key of the
 //! file has an environment variable, `PIPEROLL_` and its path in capitals; see [`KEYS`].
 
+mod coverage;
 mod environment;
 mod file;
+mod replica;
 mod show;
+mod store;
 
 use std::net::SocketAddr;
 
 use chrono_tz::Tz;
 
+pub(crate) use coverage::Coverage;
 pub(crate) use environment::Environment;
 pub(crate) use file::{ConfigFile, Limits, Secret, WhatsApp};
+pub(crate) use replica::{Replica, Scrub};
 pub(crate) use show::{show_json, show_toml};
+pub(crate) use store::{Mode, RecordsManager, Store};
 
 use crate::directory::ArchiveDirectory;
+use crate::error::{Exit, Failure};
 
 /// Where the server listens unless told otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8722";
@@ -44,6 +51,29 @@ pub(crate) const KEYS: &[Key] = &[
     key("limits.commit_events_max", "PIPEROLL_LIMITS_COMMIT_EVENTS_MAX"),
     key("limits.commit_bytes_max", "PIPEROLL_LIMITS_COMMIT_BYTES_MAX"),
     key("limits.commit_wait_us", "PIPEROLL_LIMITS_COMMIT_WAIT_US"),
+    key("store.url", "PIPEROLL_STORE_URL"),
+    key("store.endpoint", "PIPEROLL_STORE_ENDPOINT"),
+    key("store.region", "PIPEROLL_STORE_REGION"),
+    key("store.mode", "PIPEROLL_STORE_MODE"),
+    key("store.profile", "PIPEROLL_STORE_PROFILE"),
+    key("store.records_manager.profile", "PIPEROLL_STORE_RECORDS_MANAGER_PROFILE"),
+    key("store.records_manager.access_key_id", "PIPEROLL_STORE_RECORDS_MANAGER_ACCESS_KEY_ID"),
+    key("store.records_manager.secret_access_key", "PIPEROLL_STORE_RECORDS_MANAGER_SECRET_ACCESS_KEY"),
+    key("store.records_manager.session_token", "PIPEROLL_STORE_RECORDS_MANAGER_SESSION_TOKEN"),
+    key("replica.url", "PIPEROLL_REPLICA_URL"),
+    key("replica.endpoint", "PIPEROLL_REPLICA_ENDPOINT"),
+    key("replica.region", "PIPEROLL_REPLICA_REGION"),
+    key("replica.mode", "PIPEROLL_REPLICA_MODE"),
+    key("replica.profile", "PIPEROLL_REPLICA_PROFILE"),
+    key("replica.behind_after_seconds", "PIPEROLL_REPLICA_BEHIND_AFTER_SECONDS"),
+    key("replica.records_manager.profile", "PIPEROLL_REPLICA_RECORDS_MANAGER_PROFILE"),
+    key("replica.records_manager.access_key_id", "PIPEROLL_REPLICA_RECORDS_MANAGER_ACCESS_KEY_ID"),
+    key("replica.records_manager.secret_access_key", "PIPEROLL_REPLICA_RECORDS_MANAGER_SECRET_ACCESS_KEY"),
+    key("replica.records_manager.session_token", "PIPEROLL_REPLICA_RECORDS_MANAGER_SESSION_TOKEN"),
+    key("scrub.over_days", "PIPEROLL_SCRUB_OVER_DAYS"),
+    key("coverage.heartbeat_minutes", "PIPEROLL_COVERAGE_HEARTBEAT_MINUTES"),
+    key("coverage.findings_hour", "PIPEROLL_COVERAGE_FINDINGS_HOUR"),
+    key("coverage.canaries", "PIPEROLL_COVERAGE_CANARIES"),
 ];
 
 /// Where the value of a key came from.
@@ -80,6 +110,10 @@ pub(crate) struct Settings {
     pub(crate) time_zone: Tz,
     pub(crate) whatsapp: WhatsApp,
     pub(crate) limits: Limits,
+    pub(crate) store: Store,
+    pub(crate) replica: Replica,
+    pub(crate) scrub: Scrub,
+    pub(crate) coverage: Coverage,
     /// Origin of each key, in the order of [`KEYS`].
     pub(crate) origins: Vec<Origin>,
 }
@@ -115,12 +149,20 @@ impl Settings {
         });
         let origins = origins.collect();
         let merged = from_environment.over(file);
+        let store = merged.store.unwrap_or_default();
+        store.check().map_err(|error| Failure::new(Exit::Usage, format!("configuration: {error}")))?;
+        let replica = merged.replica.unwrap_or_default();
+        replica.check().map_err(|error| Failure::new(Exit::Usage, format!("configuration: {error}")))?;
         let listen_default = || LISTEN_DEFAULT.parse().expect("the default address is one");
         Ok(Self {
             listen: flags.listen.or(merged.listen).unwrap_or_else(listen_default),
             time_zone: flags.time_zone.or(merged.time_zone.map(|zone| zone.0)).unwrap_or(Tz::UTC),
             whatsapp: merged.whatsapp.unwrap_or_default(),
             limits: merged.limits.unwrap_or_default(),
+            store,
+            replica,
+            scrub: merged.scrub.unwrap_or_default(),
+            coverage: merged.coverage.unwrap_or_default(),
             origins,
         })
     }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::file::Secret;
+use super::store::{Mode, Store};
 use super::{KEYS, Settings};
 use crate::output::object;
 use crate::secret::hex;
@@ -13,7 +14,7 @@ pub(crate) fn show_toml(settings: &Settings) -> String {
     let mut text = String::new();
     let mut table = "";
     for (key, origin) in KEYS.iter().zip(&settings.origins) {
-        let (in_table, name) = key.path.split_once('.').unwrap_or(("", key.path));
+        let (in_table, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
         if in_table != table {
             text.push_str(&format!("\n[{in_table}]\n"));
             table = in_table;
@@ -53,7 +54,33 @@ fn value(settings: &Settings, path: &str) -> Value {
         "limits.waiting_bytes_max" => limits.waiting_bytes_max.into(),
         "limits.commit_events_max" => limits.commit_events_max.into(),
         "limits.commit_bytes_max" => limits.commit_bytes_max.into(),
-        _ => limits.commit_wait_us.into(),
+        "limits.commit_wait_us" => limits.commit_wait_us.into(),
+        "replica.behind_after_seconds" => settings.replica.behind_after_seconds.into(),
+        "coverage.heartbeat_minutes" => settings.coverage.heartbeat_minutes.into(),
+        "coverage.findings_hour" => settings.coverage.findings_hour.into(),
+        "coverage.canaries" if settings.coverage.canaries.is_empty() => Value::Null,
+        "coverage.canaries" => settings.coverage.canaries.clone().into(),
+        "scrub.over_days" => settings.scrub.over_days.into(),
+        _ => match path.strip_prefix("replica.") {
+            Some(name) => store_value(&settings.replica.store(), name),
+            None => store_value(&settings.store, path.trim_start_matches("store.")),
+        },
+    }
+}
+
+fn store_value(store: &Store, path: &str) -> Value {
+    let manager = store.records_manager.clone().unwrap_or_default();
+    let masked = |secret: Option<Secret>| secret.map(|_| "********");
+    match path {
+        "url" => store.url.clone().into(),
+        "endpoint" => store.endpoint.clone().into(),
+        "region" => store.region.clone().into(),
+        "mode" => store.mode.map(Mode::name).into(),
+        "profile" => store.profile.clone().into(),
+        "records_manager.profile" => manager.profile.into(),
+        "records_manager.access_key_id" => manager.access_key_id.into(),
+        "records_manager.secret_access_key" => masked(manager.secret_access_key).into(),
+        _ => masked(manager.session_token).into(),
     }
 }
 

@@ -23,7 +23,35 @@ waiting_bytes_max = 2
 commit_events_max = 3
 commit_bytes_max = 4
 commit_wait_us = 0
+
+[store]
+url = "s3://bucket/prefix"
+endpoint = "http://127.0.0.1:8333"
+region = "eu-central-1"
+mode = "governance"
+profile = "archive"
+
+[store.records_manager]
+profile = "records"
 "#;
+
+/// A records manager with a key instead of a profile.
+const KEYED: &str = r#"
+[store]
+url = "s3://bucket"
+
+[store.records_manager]
+access_key_id = "file-key"
+secret_access_key = "file-records-secret"
+session_token = "file-session"
+"#;
+
+/// Keys that exclude those of [`FULL`].
+const IN_KEYED: [&str; 3] = [
+    "store.records_manager.access_key_id",
+    "store.records_manager.secret_access_key",
+    "store.records_manager.session_token",
+];
 
 fn merge(file: &str, flags: Flags, variables: &[(&str, &str)]) -> anyhow::Result<Settings> {
     Settings::merge(ConfigFile::parse("piperoll.toml", file)?, flags, &Environment::of(variables))
@@ -32,7 +60,16 @@ fn merge(file: &str, flags: Flags, variables: &[(&str, &str)]) -> anyhow::Result
 #[test]
 fn every_documented_key_is_read_from_the_file() {
     let settings = merge(FULL, Flags::default(), &[]).unwrap();
-    assert_eq!(settings.origins, vec![Origin::File; KEYS.len()]);
+    for (key, origin) in KEYS.iter().zip(&settings.origins) {
+        let expected = if IN_KEYED.contains(&key.path) { Origin::Default } else { Origin::File };
+        assert_eq!(*origin, expected, "{}", key.path);
+    }
+    let keyed = merge(KEYED, Flags::default(), &[]).unwrap();
+    for (key, origin) in KEYS.iter().zip(&keyed.origins).filter(|(key, _)| IN_KEYED.contains(&key.path)) {
+        assert_eq!(*origin, Origin::File, "{}", key.path);
+    }
+    assert!(keyed.store.records_manager().is_some() && keyed.store.is_s3());
+    assert_eq!(settings.store.endpoint.as_deref(), Some("http://127.0.0.1:8333"));
     assert_eq!(settings.listen.port(), 1);
     assert_eq!(settings.time_zone, Tz::Asia__Jakarta);
     assert_eq!(settings.whatsapp.app_secrets[1].expose(), "older-secret");
@@ -46,7 +83,10 @@ fn every_documented_key_is_read_from_the_file() {
 fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
     let variables: Vec<(&str, &str)> = KEYS
         .iter()
+        .filter(|key| !IN_KEYED.contains(&key.path))
         .map(|key| match key.path {
+            "store.url" => (key.variable, "s3://other"),
+            "store.mode" => (key.variable, "compliance"),
             "listen" => (key.variable, "127.0.0.1:2"),
             "time_zone" => (key.variable, "Europe/Warsaw"),
             "whatsapp.app_secrets" => (key.variable, "new, old"),
@@ -54,7 +94,11 @@ fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
         })
         .collect();
     let settings = merge(FULL, Flags::default(), &variables).unwrap();
-    assert_eq!(settings.origins, vec![Origin::Environment; KEYS.len()]);
+    for (key, origin) in KEYS.iter().zip(&settings.origins) {
+        let expected = if IN_KEYED.contains(&key.path) { Origin::Default } else { Origin::Environment };
+        assert_eq!(*origin, expected, "{}", key.path);
+    }
+    assert_eq!(settings.store.url.as_deref(), Some("s3://other"));
     assert_eq!((settings.listen.port(), settings.time_zone), (2, Tz::Europe__Warsaw));
     let secrets: Vec<&str> = settings.whatsapp.app_secrets.iter().map(Secret::expose).collect();
     assert_eq!(secrets, ["new", "old"]);
@@ -99,6 +143,16 @@ fn misspelt_keys_and_wrong_values_are_refused_by_name() {
     check_refused("limits = 1", &[], &["piperoll.toml"]);
     check_refused("[limits]\nwaiting_events_max = 0", &[], &["`limits.waiting_events_max`", "found 0"]);
     check_refused("[whatsapp]\nverify_token = \"\"", &[], &["expected a secret"]);
+    check_refused("[store]\nurl = \"ftp://x\"", &[], &["`store.url`", "`ftp://x`"]);
+    check_refused("[store]\nurl = \"s3://b\"\nmode = \"strict\"", &[], &["piperoll.toml", "compliance"]);
+    check_refused("[store]\nregion = \"eu-central-1\"", &[], &["`store.region`", "s3://bucket/prefix"]);
+    check_refused("[store.records_manager]\nprofil = \"x\"", &[], &["`store.records_manager.profile`?"]);
+    check_refused(
+        "[store]\nurl = \"s3://b\"\n[store.records_manager]\naccess_key_id = \"x\"",
+        &[],
+        &["`store.records_manager`", "`secret_access_key`"],
+    );
+    check_refused("", &[("PIPEROLL_STORE_MODE", "x")], &["`PIPEROLL_STORE_MODE`", "compliance"]);
     check_refused("", &[("PIPEROLL_LISTEN", "8722")], &["`PIPEROLL_LISTEN`", "`8722`"]);
     check_refused("", &[("PIPEROLL_LIMITS_COMMIT_WAIT_US", "-1")], &["`PIPEROLL_LIMITS_COMMIT_WAIT_US`"]);
 }
@@ -120,9 +174,18 @@ fn misspelt_variables_are_noticed_and_foreign_ones_are_not() {
 fn secrets_are_never_shown() {
     let settings =
         merge(FULL, Flags::default(), &[("PIPEROLL_WHATSAPP_VERIFY_TOKEN", "variable-token")]).unwrap();
-    let shown = [show_toml(&settings), show_json(&settings).to_string(), format!("{settings:?}")];
-    for text in shown {
-        for secret in ["file-secret", "older-secret", "file-token", "variable-token"] {
+    let keyed = merge(KEYED, Flags::default(), &[]).unwrap();
+    let shown = [&settings, &keyed]
+        .map(|settings| [show_toml(settings), show_json(settings).to_string(), format!("{settings:?}")]);
+    for text in shown.iter().flatten() {
+        for secret in [
+            "file-secret",
+            "older-secret",
+            "file-token",
+            "variable-token",
+            "file-records-secret",
+            "file-session",
+        ] {
             assert!(!text.contains(secret), "`{secret}` in {text}");
         }
     }
@@ -143,7 +206,7 @@ fn committed_schema_is_the_derived_one() {
     assert_eq!(committed, derived, "PIPEROLL_UPDATE_GOLDEN=1 writes the schema");
     let validator = jsonschema::validator_for(&committed).unwrap();
     let is_valid = |text: &str| validator.is_valid(&toml::from_str::<Value>(text).unwrap());
-    assert!(is_valid(FULL) && is_valid(""));
+    assert!(is_valid(FULL) && is_valid(KEYED) && is_valid(""));
     for broken in
         ["lisen = \"a\"", "listen = 1", "[whatsapp]\napp_secret = []", "[limits]\ncommit_events_max = 0"]
     {

@@ -8,9 +8,11 @@ use piperoll_policy::shipped;
 use piperoll_tlog::note::key::VerifierKey;
 
 use crate::command::init::{create, demo_policies};
+use crate::config::Store;
 use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, exit_of};
 use crate::secret::LedgerSecrets;
+use crate::store::the_ledger;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -20,7 +22,7 @@ fn mode(path: &Path) -> u32 {
 async fn new_archive_has_its_layout_and_secrets_for_its_owner_only() {
     let dir = tempfile::tempdir().unwrap();
     let directory = ArchiveDirectory::new(&dir.path().join("archive"));
-    let created = create(&directory, None, &demo_policies().unwrap()).await.unwrap();
+    let created = create(&directory, None, &demo_policies().unwrap(), &Store::default()).await.unwrap();
     assert_eq!(created.origin, format!("piperoll.local/{}", &created.ledger[..8]));
     let vkey = VerifierKey::parse(&created.vkey).unwrap();
     assert_eq!(vkey.name().as_str(), created.origin);
@@ -35,7 +37,7 @@ async fn new_archive_has_its_layout_and_secrets_for_its_owner_only() {
     assert!(directory.store().join(&created.ledger).join("genesis").is_file());
     assert_eq!(directory.policy_set().unwrap().policies().len(), demo_policies().unwrap().len());
     let store = directory.open_store_read_only().unwrap();
-    assert_eq!(directory.ledger(&store).await.unwrap().to_string(), created.ledger);
+    assert_eq!(the_ledger(&*store).await.unwrap().to_string(), created.ledger);
 }
 
 #[tokio::test]
@@ -43,7 +45,7 @@ async fn creation_refuses_what_exists_and_leaves_it_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "mine").unwrap();
     let directory = ArchiveDirectory::new(dir.path());
-    let refused = create(&directory, None, &demo_policies().unwrap()).await.unwrap_err();
+    let refused = create(&directory, None, &demo_policies().unwrap(), &Store::default()).await.unwrap_err();
     assert_eq!(exit_of(&refused), Exit::Conflict);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
@@ -53,12 +55,19 @@ async fn wrong_origin_or_policies_create_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("archive");
     let directory = ArchiveDirectory::new(&root);
-    let refused = create(&directory, Some("a b"), &demo_policies().unwrap()).await.unwrap_err();
+    let refused =
+        create(&directory, Some("a b"), &demo_policies().unwrap(), &Store::default()).await.unwrap_err();
     assert_eq!(exit_of(&refused), Exit::Usage);
     let (name, text) = shipped().iter().find(|(name, _)| *name == "demo.toml").unwrap();
     let uncovered = [((*name).to_owned(), (*text).to_owned())];
-    assert_eq!(exit_of(&create(&directory, None, &uncovered).await.unwrap_err()), Exit::Usage);
+    assert_eq!(
+        exit_of(&create(&directory, None, &uncovered, &Store::default()).await.unwrap_err()),
+        Exit::Usage
+    );
     let malformed = [("x.toml".to_owned(), "id = 1".to_owned())];
-    assert_eq!(exit_of(&create(&directory, None, &malformed).await.unwrap_err()), Exit::Usage);
+    assert_eq!(
+        exit_of(&create(&directory, None, &malformed, &Store::default()).await.unwrap_err()),
+        Exit::Usage
+    );
     assert!(!root.exists());
 }

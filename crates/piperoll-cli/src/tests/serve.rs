@@ -8,15 +8,16 @@ use piperoll_policy::shipped;
 use piperoll_verify::LedgerReader;
 
 use crate::command::init::{create, demo_policies};
-use crate::config::{ConfigFile, Environment, Flags, Settings};
+use crate::config::{ConfigFile, Environment, Flags, Settings, Store};
 use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, exit_of};
 use crate::secret::LedgerSecrets;
 use crate::serve::Opened;
+use crate::store::the_ledger;
 
 async fn archive(root: &Path) -> ArchiveDirectory {
     let directory = ArchiveDirectory::new(root);
-    create(&directory, None, &demo_policies().unwrap()).await.unwrap();
+    create(&directory, None, &demo_policies().unwrap(), &Store::default()).await.unwrap();
     directory
 }
 
@@ -28,7 +29,7 @@ async fn open(directory: &ArchiveDirectory) -> anyhow::Result<Opened> {
 /// Returns the kinds of all events.
 async fn kinds(directory: &ArchiveDirectory) -> Vec<Kind> {
     let store = directory.open_store_read_only().unwrap();
-    let ledger = directory.ledger(&store).await.unwrap();
+    let ledger = the_ledger(&*store).await.unwrap();
     let reader = LedgerReader::open(store, ledger).await.unwrap();
     let mut kinds = Vec::new();
     for seq in 0..reader.size() {

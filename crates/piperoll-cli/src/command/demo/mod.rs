@@ -12,12 +12,12 @@ use tokio::sync::oneshot;
 use crate::args::{DemoArgs, Global};
 use crate::client::Client;
 use crate::command::init;
-use crate::config::{ConfigFile, Environment, Flags, Secret, Settings, WhatsApp};
+use crate::config::{ConfigFile, Environment, Flags, Secret, Settings, Store, WhatsApp};
 use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, Failure};
 use crate::output::{BOLD, DIM, Output};
 use crate::secret::{hex, random};
-use crate::serve::{Serving, interrupted};
+use crate::serve::{Serving, Source, interrupted};
 use tour::Tour;
 
 /// Where the demonstration listens when nothing else is said and the port is free.
@@ -31,12 +31,15 @@ pub(crate) async fn run(global: &Global, args: &DemoArgs, output: &Output) -> an
     let directory = ArchiveDirectory::new(&place(global)?);
     output
         .line(format_args!("{BOLD}Piperoll{BOLD:#}, a write-once archive for WhatsApp Business traffic\n"))?;
-    let created = init::create(&directory, Some("piperoll.demo/archive"), &init::demo_policies()?).await?;
+    let created =
+        init::create(&directory, Some("piperoll.demo/archive"), &init::demo_policies()?, &Store::default())
+            .await?;
     output.line(format_args!("{DIM}archive{DIM:#}  {}", directory.root().display()))?;
     output.line(format_args!("{DIM}ledger{DIM:#}   {}", created.ledger))?;
     output.line(format_args!("{DIM}vkey{DIM:#}     {}", created.vkey))?;
     let app_secret = hex(&*random()?);
-    let serving = Serving::start(&directory, &settings(args.listen, &app_secret).await?).await?;
+    let settings = settings(args.listen, &app_secret).await?;
+    let serving = Serving::start(&directory, &settings, Source::Store).await?;
     output.line(format_args!("{DIM}server{DIM:#}   {}", serving.url()))?;
     let client = Client::http(&serving.url(), serving.local_token().to_owned())?;
     let url = serving.url();

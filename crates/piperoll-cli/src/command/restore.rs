@@ -1,0 +1,273 @@
+//! `piperoll restore`: brings an archive back from its store, with the keys of a backup, on any machine.
+//!
+//! What is there is kept: it fills in keys, configuration, policies and a token where they are missing, and derives
+//! local state and index from the store.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use futures::TryStreamExt as _;
+use indicatif::ProgressBar;
+use piperoll_engine::Recovering;
+use piperoll_format::{Kind, ObjectName, Seq};
+use piperoll_policy::Policy;
+use piperoll_store::{LockMode, ObjectKey, Reading, WormStore};
+use piperoll_verify::LedgerReader;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::args::{Global, RestoreArgs};
+use crate::backup;
+use crate::command::key::{Ask, ask_passphrase};
+use crate::config::{Environment, Flags, Mode, Settings, Store as StoreSettings};
+use crate::directory::{ArchiveDirectory, create_secret_directory, create_secret_file, replace_secret_file};
+use crate::error::{Exit, Failure};
+use crate::output::{BOLD, Output};
+use crate::policies::CHANGED_POLICIES;
+use crate::secret::LedgerSecrets;
+use crate::serve::{Opened, check_keys};
+use crate::store::{StorePlace, require_promises, the_ledger};
+use crate::text::counted;
+use crate::token;
+
+/// Counts of what was asked of a store.
+#[derive(Serialize)]
+struct Requests {
+    puts: u64,
+    put_bytes: u64,
+    gets: u64,
+    get_bytes: u64,
+    heads: u64,
+    lists: u64,
+}
+
+impl From<Reading> for Requests {
+    fn from(reading: Reading) -> Self {
+        let Reading { puts, put_bytes, gets, get_bytes, heads, lists, .. } = reading;
+        Self { puts, put_bytes, gets, get_bytes, heads, lists }
+    }
+}
+
+/// What was brought back.
+#[derive(Serialize)]
+struct Restored {
+    ledger: String,
+    origin: String,
+    store: String,
+    events: u64,
+    seconds: f64,
+    /// What was asked of the store meanwhile.
+    requests: Requests,
+    /// A new admin token, when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+pub(crate) async fn run(global: &Global, args: &RestoreArgs, output: &Output) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let directory = ArchiveDirectory::new(global.directory());
+    let named = choose_store(&directory, args)?;
+    let store = StorePlace::new(&directory, &named).open()?;
+    let ledger = the_ledger(&*store).await?;
+    let reader = LedgerReader::open(store.clone(), ledger).await?;
+    let _report = require_promises(&*store).await?;
+    put_keys_back(&directory, args.keys.as_deref(), &reader)?;
+    if named.url.is_some() && !directory.config().exists() {
+        let mode = lock_mode(&reader).await?;
+        let settings = StoreSettings { mode, ..named };
+        create_secret_file(&directory.config(), settings.to_toml().as_bytes())?;
+    }
+    put_policies_back(&directory, &reader, output).await?;
+    let has_tokens = directory.tokens().exists();
+    let token = if has_tokens { None } else { Some(token::create_first(&directory)?) };
+    let (events, requests) = derive(&directory, global, output).await?;
+    let restored = Restored {
+        ledger: ledger.to_string(),
+        origin: reader.genesis().origin.clone(),
+        store: store.describe().location,
+        events,
+        seconds: (started.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0,
+        requests: requests.into(),
+        token,
+    };
+    print(&directory, &restored, output)?;
+    Ok(Exit::Success)
+}
+
+fn print(directory: &ArchiveDirectory, restored: &Restored, output: &Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        return output.json_line(restored);
+    }
+    let events = counted(restored.events, "event", "events");
+    output.line(format_args!("Restored {BOLD}{events}{BOLD:#} in {:.1} s", restored.seconds))?;
+    output.line(format_args!("\n  ledger  {}", restored.ledger))?;
+    output.line(format_args!("  origin  {}", restored.origin))?;
+    output.line(format_args!("  store   {}", restored.store))?;
+    if let Some(token) = &restored.token {
+        output.line(format_args!("  token   {token}"))?;
+        output.note(
+            "\nThe token is a new admin's and is shown this once: tokens live on the machine and not in the store.",
+        );
+    }
+    output.note(format_args!(
+        "\nSecrets of senders and other settings are not in the store: put them back into `{}`.\n\
+         Then run  piperoll --dir {dir} verify  and  piperoll --dir {dir} serve",
+        directory.config().display(),
+        dir = directory.root().display(),
+    ));
+    Ok(())
+}
+
+/// Takes the store of the command line, or that of the configuration that is there.
+fn choose_store(directory: &ArchiveDirectory, args: &RestoreArgs) -> anyhow::Result<StoreSettings> {
+    let configured = Settings::load(directory, Flags::default(), &Environment::of_process())?.store;
+    let named = StoreSettings::of_args(&args.store, None)?;
+    match (named.url.is_some(), configured.url.is_some()) {
+        (false, _) => Ok(configured),
+        (true, false) => Ok(named),
+        (true, true) if named.url == configured.url => Ok(configured),
+        (true, true) => {
+            let message = format!(
+                "expected the store of `{}`, `{}`, found `{}`",
+                directory.config().display(),
+                configured.url.unwrap_or_default(),
+                named.url.unwrap_or_default()
+            );
+            Err(Failure::new(Exit::Conflict, message).hint("leave out --store, or name another --dir").into())
+        }
+    }
+}
+
+/// Puts the keys of a backup in place, if they are the ledger's; without a backup they must be there.
+fn put_keys_back(
+    directory: &ArchiveDirectory,
+    file: Option<&Path>,
+    reader: &LedgerReader,
+) -> anyhow::Result<()> {
+    let Some(file) = file else {
+        if directory.signing_key().exists() || directory.kek().exists() {
+            return check_keys(reader, &LedgerSecrets::read(directory)?);
+        }
+        let message =
+            format!("expected the keys of the ledger in `{}`, found none", directory.secrets().display());
+        let hint = "name their backup with --keys FILE, as `piperoll key backup` wrote it";
+        return Err(Failure::new(Exit::KeyUnknown, message).hint(hint).into());
+    };
+    let text = fs::read_to_string(file).with_context(|| format!("read `{}`", file.display()))?;
+    let files = backup::open(&text, &ask_passphrase(Ask::Once)?)?;
+    check_keys(reader, &backup::secrets(&files)?)?;
+    let _restored = backup::restore(directory, &files)?;
+    Ok(())
+}
+
+/// Returns the mode in which the ledger was locked when it was created.
+async fn lock_mode(reader: &LedgerReader) -> anyhow::Result<Option<Mode>> {
+    let key = ObjectKey::new(ObjectName::Genesis.key(reader.ledger())).expect("object names are keys");
+    let head = reader.store().head(&key).await.context("read the lock of the ledger")?;
+    Ok(match head.lock.mode {
+        LockMode::Governance => Some(Mode::Governance),
+        LockMode::Compliance => Some(Mode::Compliance),
+        LockMode::None | LockMode::Recorded => None,
+    })
+}
+
+/// A recorded change, as far as it matters here.
+#[derive(Deserialize)]
+struct Change {
+    what: String,
+    #[serde(default)]
+    policies: Vec<String>,
+}
+
+/// Writes the policies that were in force last, unless some are there.
+async fn put_policies_back(
+    directory: &ArchiveDirectory,
+    reader: &LedgerReader,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let recorded = recorded_policies(reader, output).await?;
+    create_secret_directory(directory.root())?;
+    if !directory.policies().exists() {
+        fs::create_dir_all(directory.policies()).context("create the directory for policies")?;
+        for text in recorded.as_ref().unwrap_or(&reader.genesis().policies) {
+            let policy = Policy::parse("recorded policy", text).context("read the recorded policies")?;
+            let path = directory.policies().join(format!("{}.toml", policy.id()));
+            fs::write(&path, text).with_context(|| format!("write `{}`", path.display()))?;
+        }
+    }
+    match recorded {
+        // Nobody must record the change once more.
+        Some(recorded) if !directory.recorded_policies().exists() => {
+            fs::create_dir_all(directory.state()).context("create the directory for derived state")?;
+            replace_secret_file(&directory.recorded_policies(), &serde_json::to_vec(&recorded)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the policies of the newest recorded change; nothing when those of genesis are in force.
+async fn recorded_policies(reader: &LedgerReader, output: &Output) -> anyhow::Result<Option<Vec<String>>> {
+    let bar = output.progress("Reading", reader.size());
+    let mut found = None;
+    let mut batches = reader.stream_of(Seq(0), Seq(reader.size()), |kind| kind == Kind::ConfigChanged);
+    while let Some(batch) = batches.try_next().await? {
+        bar.inc(batch.len() as u64);
+        for read in batch.iter().filter(|read| read.event.core.kind == Kind::ConfigChanged) {
+            let opened = read.payload.as_ref().map_err(Clone::clone)?;
+            let document = opened.payload.parts.first().map(|part| &part[..]).unwrap_or_default();
+            if let Ok(change) = serde_json::from_slice::<Change>(document)
+                && change.what == CHANGED_POLICIES
+            {
+                found = Some(change.policies);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(found)
+}
+
+/// Makes local state and index from the store; returns how many events there are and what that took.
+async fn derive(
+    directory: &ArchiveDirectory,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<(u64, Reading)> {
+    let flags = Flags { time_zone: global.tz, ..Flags::default() };
+    let settings = Settings::load(directory, flags, &Environment::of_process())?;
+    let (sender, receiver) = watch::channel(Recovering::default());
+    let bar = output.progress("Replaying", 0);
+    let opened = tokio::select! {
+        opened = Opened::open_telling(directory, &settings, sender) => opened?,
+        // The engine keeps the sender for as long as it runs.
+        () = show_recovery(receiver, &bar) => anyhow::bail!("expected the ledger to open, found no word of it"),
+    };
+    bar.finish_and_clear();
+    let size = opened.archive().engine().head().borrow().size;
+    let bar = output.progress("Indexing", size);
+    let mut progress = opened.archive().progress();
+    let done = async {
+        loop {
+            let now = *progress.borrow_and_update();
+            bar.set_position(now.covered.min(now.projected).min(size));
+            if now.covered.min(now.projected) >= size || progress.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    done.await;
+    bar.finish_and_clear();
+    let requests = opened.requests();
+    opened.close().await;
+    Ok((size, requests))
+}
+
+/// Shows how far local state is, for as long as there is somebody who tells.
+async fn show_recovery(mut recovering: watch::Receiver<Recovering>, bar: &ProgressBar) {
+    while recovering.changed().await.is_ok() {
+        let now = *recovering.borrow_and_update();
+        bar.set_length(now.total);
+        bar.set_position(now.done);
+    }
+}
