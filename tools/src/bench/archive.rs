@@ -45,11 +45,23 @@ pub(super) fn build<const N: usize>(packages: &[&str], names: [&str; N]) -> Resu
     Ok(programs)
 }
 
-/// An archive in a directory.
+/// A bucket in which archives are kept, and by whose rights.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    /// `s3://bucket/prefix`, below which each archive has its own prefix.
+    pub(super) url: String,
+    /// The service, when it is not AWS.
+    pub(super) endpoint: Option<String>,
+    /// Variables with credentials, when they are not those of the caller.
+    pub(super) environment: Vec<(String, String)>,
+}
+
+/// An archive in a directory, with its store there or in a bucket.
 #[derive(Debug)]
 pub(super) struct Archive {
     program: PathBuf,
     dir: PathBuf,
+    bucket: Option<Bucket>,
     /// The admin's token.
     pub(super) token: String,
     /// The key that the auditor's program wants.
@@ -63,13 +75,38 @@ impl Archive {
     ///
     /// Fails when `piperoll init` does.
     pub(super) fn create(program: &Path, dir: &Path) -> Result<Self> {
+        Self::init(program, dir, None)
+    }
+
+    /// Creates one whose store is a new prefix in a bucket, named as the directory is.
+    ///
+    /// # Errors
+    ///
+    /// Fails when `piperoll init` does.
+    pub(super) fn create_in(program: &Path, dir: &Path, bucket: &Bucket) -> Result<Self> {
+        let name = dir.file_name().unwrap_or_default().display();
+        let stamp = now_micros();
+        Self::init(
+            program,
+            dir,
+            Some(Bucket { url: format!("{}/{stamp}-{name}", bucket.url), ..bucket.clone() }),
+        )
+    }
+
+    fn init(program: &Path, dir: &Path, bucket: Option<Bucket>) -> Result<Self> {
         let mut archive = Self {
             program: program.to_owned(),
             dir: dir.to_owned(),
+            bucket,
             token: String::new(),
             vkey: String::new(),
         };
-        let said = output(&mut archive.command(&["init", "--json"]))?;
+        let mut init = archive.command(&["init", "--json"]);
+        if let Some(Bucket { url, endpoint, .. }) = &archive.bucket {
+            init.args(["--mode", "governance", "--store", url]);
+            init.args(endpoint.iter().flat_map(|endpoint| ["--endpoint", endpoint]));
+        }
+        let said = output(&mut init)?;
         let created: Value =
             serde_json::from_str(&said).with_context(|| format!("expected JSON, found `{said}`"))?;
         let text = |name: &str| {
@@ -91,6 +128,7 @@ impl Archive {
         }
         command.env("PIPEROLL_WHATSAPP_APP_SECRET", APP_SECRET);
         command.env("PIPEROLL_WHATSAPP_VERIFY_TOKEN", VERIFY_TOKEN);
+        command.envs(self.bucket.iter().flat_map(|bucket| bucket.environment.clone()));
         command.arg("--dir").arg(&self.dir).args(arguments);
         command
     }
@@ -101,9 +139,10 @@ impl Archive {
     ///
     /// Fails when it ends or is not ready in time; what it said is in a log beside the directory.
     pub(super) fn serve(&self) -> Result<Server> {
-        let log_path = self.dir.with_extension("log");
+        let log_path = self.log();
         let log = File::options().create(true).append(true).open(&log_path)?;
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let form = if self.bucket.is_some() { "json" } else { "text" };
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log", form]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("cannot start the server")?;
         let mut server = Server { child, address: String::new() };
@@ -114,6 +153,36 @@ impl Archive {
             bail!("expected the server to become ready, found: {}", said.trim());
         }
         Ok(server)
+    }
+
+    /// Gives the file with what the server said.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.with_extension("log")
+    }
+
+    /// Deletes everything on this machine that the store can give back, while nothing runs.
+    ///
+    /// # Errors
+    ///
+    /// Fails when it cannot be deleted.
+    pub(super) fn forget_derived(&self) -> Result<()> {
+        fs::remove_dir_all(self.dir.join("state")).context("cannot delete derived state")
+    }
+
+    /// Prepares a verification by the auditor's program, by the rights of `reader`.
+    pub(super) fn audit(&self, audit: &Path, reader: &Bucket) -> Command {
+        let mut command = Command::new(audit);
+        command.arg("verify");
+        match &self.bucket {
+            Some(Bucket { url, endpoint, .. }) => {
+                command.arg(url).args(endpoint.iter().flat_map(|endpoint| ["--endpoint", endpoint]));
+            }
+            None => {
+                command.arg(self.store());
+            }
+        }
+        command.args(["--vkey", &self.vkey]).envs(reader.environment.clone());
+        command
     }
 
     /// Gives the directory of its store.
@@ -227,6 +296,11 @@ impl Drop for Server {
         // Stopped already, or the bench is failing and says so elsewhere.
         let _stopped = stop(&mut self.child);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it only makes a name that no other run has")]
+fn now_micros() -> i64 {
+    chrono::Utc::now().timestamp_micros()
 }
 
 fn host_and_port(url: &str) -> Option<String> {

@@ -5,6 +5,7 @@
 //! flushed before it is acknowledged. The load generator shares the cores with the server.
 
 mod archive;
+mod bucket;
 mod figure;
 mod grown;
 mod histogram;
@@ -16,7 +17,7 @@ mod memory;
 mod peers;
 mod postgres;
 mod probe;
-mod process;
+pub(crate) mod process;
 mod query;
 mod report;
 mod search;
@@ -56,6 +57,12 @@ pub struct Arguments {
     /// Measure only these
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
+    /// Measure on this bucket, `s3://bucket/prefix`, instead of a directory; `s3` starts a service for it on loopback
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["only", "peers"])]
+    store: Option<String>,
+    /// Address of the bucket's service, when it is not AWS
+    #[arg(long, value_name = "URL", requires = "store")]
+    endpoint: Option<String>,
     /// Measure PostgreSQL and SQLite in the same rounds; installs them where absent
     #[arg(long)]
     peers: bool,
@@ -137,25 +144,43 @@ fn measure(arguments: &Arguments, dir: &Path) -> Result<ExitCode> {
     say(&machine.line());
     let programs = archive::build(&["piperoll-cli", "piperoll-audit"], ["piperoll", "piperoll-audit"])?;
     let mut results = Results::default();
+    if let Some(store) = &arguments.store {
+        bucket::warn(store);
+        let place = bucket::Place::open(store, arguments.endpoint.as_deref())?;
+        for round in 1..=arguments.rounds {
+            say(&format!("round {round} of {}: bucket", arguments.rounds));
+            bucket::round(arguments, dir, &programs, &place, &mut results)?;
+        }
+        let notes = vec![bucket::NOTE.to_owned()];
+        return finish(arguments, Conditions { notes, ..conditions(arguments, machine) }, &results);
+    }
     let mut peers = arguments.peers.then(|| Peers::start(dir)).transpose()?;
     measure_rounds(arguments, dir, &programs[0], peers.as_mut(), &mut results)?;
     let peer_notes = peers.as_ref().map_or_else(Vec::new, Peers::notes);
     drop(peers);
     measure_grown(arguments, dir, &programs, &mut results)?;
-    let conditions = Conditions {
+    let conditions = Conditions { peers: peer_notes, ..conditions(arguments, machine) };
+    finish(arguments, conditions, &results)
+}
+
+fn conditions(arguments: &Arguments, machine: Machine) -> Conditions {
+    Conditions {
         date: arguments.date.clone().unwrap_or_else(today),
         machine,
         rounds: arguments.rounds,
         events: arguments.events,
         seconds: arguments.seconds,
-        peers: peer_notes,
+        peers: Vec::new(),
         notes: notes(arguments),
-    };
+    }
+}
+
+fn finish(arguments: &Arguments, conditions: Conditions, results: &Results) -> Result<ExitCode> {
     if let Some(path) = &arguments.json {
-        report::write_json(path, &conditions, &results)?;
+        report::write_json(path, &conditions, results)?;
     }
     say("");
-    say(&report::markdown(&conditions, &results));
+    say(&report::markdown(&conditions, results));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,7 +19,7 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 /// # Errors
 ///
 /// Fails when it cannot be started or ends with a failure; the message has the end of what it said.
-pub(super) fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let Output { status, stdout, stderr } = command
         .stdin(Stdio::null())
         .output()
@@ -46,7 +46,7 @@ pub(super) fn timed(command: &mut Command) -> Result<(Duration, String)> {
 }
 
 /// Says whether this process may do everything.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
 }
 
@@ -55,7 +55,7 @@ pub(super) fn is_root() -> bool {
 /// # Errors
 ///
 /// Fails when it is absent and cannot be installed.
-pub(super) fn install(package: &str, found: impl Fn() -> bool) -> Result<()> {
+pub(crate) fn install(package: &str, found: impl Fn() -> bool) -> Result<()> {
     if found() {
         return Ok(());
     }
@@ -91,7 +91,7 @@ pub(super) fn stop(child: &mut Child) -> Result<()> {
 }
 
 /// Looks again and again until something is true; false when it takes longer than `limit`.
-pub(super) fn wait_until(limit: Duration, mut is_true: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(limit: Duration, mut is_true: impl FnMut() -> bool) -> bool {
     let started: Instant = now();
     while started.elapsed() < limit {
         if is_true() {
