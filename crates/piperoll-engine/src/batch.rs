@@ -135,6 +135,10 @@ impl Builder<'_> {
     ) -> Result<GroupPlan, EngineError> {
         // Before anything of the group is drafted, because it is committed as a whole or not at all.
         group.delivery.iter().chain(&group.items).try_for_each(check_length)?;
+        let is_opening = |item: &Submission| item.kind == Kind::LedgerOpened;
+        if group.items.iter().any(is_opening) && (tail.seq > Seq(0) || !drafts.is_empty()) {
+            return Err(EngineError::Invalid { reason: "the ledger has been opened already".to_owned() });
+        }
         let verdicts = self.judge(drafts, &group.items).await?;
         let fresh = verdicts.iter().any(|(verdict, ..)| matches!(verdict, Verdict::New { .. }));
         let mut next = Seq(tail.seq.0 + drafts.events.len() as u64);

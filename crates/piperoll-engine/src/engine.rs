@@ -111,7 +111,11 @@ impl Engine {
             let digest = piperoll_format::ObjectDigest::of(&self.genesis.encode());
             let document = format!(r#"{{"origin":"{}","genesis":"{digest}"}}"#, self.genesis.origin);
             let opened = Submission::own(Kind::LedgerOpened, "application/json", document.into_bytes());
-            let _ = self.submit(SubmissionGroup::single(opened)).await?;
+            match self.submit(SubmissionGroup::single(opened)).await {
+                // Another writer was quicker, or the store had not shown the newest segments.
+                Ok(_) | Err(EngineError::Invalid { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
