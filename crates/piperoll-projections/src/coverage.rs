@@ -12,12 +12,17 @@ mod query;
 mod reference;
 mod rhythm;
 mod signal;
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use beat::{DOWNTIME_CERTAIN, DOWNTIME_MIN};
 pub use interval::{Interval, Span, intervals};
 pub use query::{Canary, Coverage, CoverageOptions, KnownNumber, Missing};
+pub use words::NEVER_DELIVERED;
 pub use rhythm::{SILENCE_EXPECTED_MIN, UNOPENED_LOST, UNOPENED_WARNING};
 
 pub(crate) use fold::fold;

@@ -8,27 +8,40 @@
 //! the ledger disposed of. No store, no network, no clock.
 
 mod alias;
+mod consent;
+pub mod coverage;
 mod database;
 mod error;
+mod evidence;
 mod fact;
 mod keyword;
 mod people;
+mod person;
+mod render;
 mod send;
 mod signal;
 mod talk;
 mod template;
+mod thread;
 mod time;
+mod version;
 
 pub use alias::{alias_of, aliases};
+pub use consent::{Consent, ConsentQuestion, ConsentRules, ConsentState, FlowRule, Weighed, consent};
 pub use database::Projections;
 pub use error::ProjectionError;
+pub use evidence::{SendCheck, Violation, ViolationRule, WINDOW, Window, violations};
 pub use fact::{Fact, Facts, Observed, Row, Table};
 pub use people::Assignment;
+pub use person::{Alias, Name, Person};
+pub use render::render;
 pub use send::SendFact;
 pub use signal::{Act, Signal, Via};
 pub use talk::{About, Entry, Role};
 pub use template::{TemplateFact, content_hash};
+pub use thread::{Cursor, Reacted, Reported, Thread, Turn};
 pub use time::{day, utc};
+pub use version::{TemplateState, TemplateVersion, Told, template_state};
 
 /// Turns one event into facts. Pure and total: what cannot be read gives no fact.
 #[must_use]
@@ -39,5 +52,6 @@ pub fn fold(observed: &Observed<'_>) -> Vec<Row> {
     signal::fold(observed, &mut facts);
     template::fold(observed, &mut facts);
     send::fold(observed, &mut facts);
+    coverage::fold(observed, &mut facts);
     facts.into_rows()
 }

@@ -32,7 +32,8 @@ pub(super) fn downtimes(beats: &[Fact<Beat>], now: i64) -> Vec<Span> {
     }
     if let Some((until, seq)) = known {
         // Beats come at an interval, so the last one may be that old while all is well.
-        spans.extend(downtime(until, now, vec![seq]).filter(|span| span.to - span.from > HOUR + DOWNTIME_MIN));
+        spans
+            .extend(downtime(until, now, vec![seq]).filter(|span| span.to - span.from > HOUR + DOWNTIME_MIN));
     }
     spans
 }

@@ -53,6 +53,13 @@ pub(crate) fn fold(observed: &Observed<'_>, facts: &mut Facts<'_>) {
         }
         Kind::CoverageHeartbeat => heartbeat(observed, facts),
         Kind::CoverageChanged => changed(observed, number, facts),
+        Kind::FindingReported => {
+            let document = document(observed);
+            let count = document.get("findings").and_then(Value::as_array).map_or(0, Vec::len);
+            if let Some(day) = document.get("day").and_then(Value::as_str) {
+                facts.put(Table::Finding, day, observed.at(), &count);
+            }
+        }
         Kind::Delivery => delivery(observed, number, facts),
         Kind::MediaUnavailable => {
             if let Some(number) = number {
@@ -97,7 +104,9 @@ fn item(observed: &Observed<'_>, number: &str, facts: &mut Facts<'_>) {
         facts.put(Table::Rhythm, number, at, &arrival);
     }
     if is_live || matches!(observed.kind, Kind::WhatsappStatus | Kind::WhatsappHistory) {
-        pointers(message, observed.kind).iter().for_each(|pointer| facts.put(Table::Dangling, number, at, pointer));
+        pointers(message, observed.kind)
+            .iter()
+            .for_each(|pointer| facts.put(Table::Dangling, number, at, pointer));
     }
 }
 
@@ -190,7 +199,8 @@ fn account_update(observed: &Observed<'_>, facts: &mut Facts<'_>) {
     let account = find(&value, "waba_id").and_then(Value::as_str).map(str::to_owned);
     let account = account.or_else(|| observed.message.account.clone());
     let number = observed.message.number.as_ref().and_then(|number| number.id.clone());
-    let entity = number.or_else(|| phone.as_deref().map(of_phone)).or_else(|| account.as_deref().map(of_account));
+    let entity =
+        number.or_else(|| phone.as_deref().map(of_phone)).or_else(|| account.as_deref().map(of_account));
     if let Some(entity) = entity {
         put_all(signals, &entity, observed.at(), facts);
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, DAY};
 use super::query::Missing;
+use super::{Cause, DAY};
 use crate::fact::Fact;
 
 /// How long pieces may take to arrive before their absence is a gap.
@@ -50,9 +50,12 @@ pub(super) fn missing(pieces: &[Fact<Piece>], now: i64) -> Vec<Missing> {
         let progress = chunks.iter().map(|piece| position(piece).2).max().unwrap_or(0);
         if !absent.is_empty() || progress < DONE {
             let mut detail = vec![format!("it reached {progress} percent")];
-            detail.extend(absent.iter().take(5).map(|(phase, order)| {
-                format!("piece {order} of phase {phase} did not come")
-            }));
+            detail.extend(
+                absent
+                    .iter()
+                    .take(5)
+                    .map(|(phase, order)| format!("piece {order} of phase {phase} did not come")),
+            );
             let count = absent.len().max(1) as u64;
             found.push(Missing {
                 from: first.at,

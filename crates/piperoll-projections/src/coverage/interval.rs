@@ -77,14 +77,19 @@ pub fn intervals(spans: &[Span], from: i64, to: i64) -> Vec<Interval> {
 
 fn causes_of(state: State, present: &[&Span]) -> Vec<Span> {
     // What is open explains nothing beside what is not.
-    present.iter().filter(|span| state == State::Open || span.state != State::Open).map(|span| (*span).clone()).collect()
+    present
+        .iter()
+        .filter(|span| state == State::Open || span.state != State::Open)
+        .map(|span| (*span).clone())
+        .collect()
 }
 
 fn same(left: &[Span], right: &[Span]) -> bool {
     left.len() == right.len()
-        && left.iter().zip(right).all(|(left, right)| {
-            (left.cause, &left.evidence) == (right.cause, &right.evidence)
-        })
+        && left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| (left.cause, &left.evidence) == (right.cause, &right.evidence))
 }
 
 fn not_connected(from: i64, to: i64) -> Span {

@@ -161,6 +161,28 @@ impl Projections {
         }))
     }
 
+    /// Counts what arrived for each number between two moments (microseconds since the epoch).
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    pub fn arrivals(&self, from: i64, to: i64) -> Result<Vec<(String, u64)>, ProjectionError> {
+        let mut counts = Vec::new();
+        for number in self.numbers()? {
+            let arrivals = self.facts::<Arrival>(Table::Rhythm, &number.number, from..=to, FACTS_MAX)?;
+            let count = arrivals.iter().filter(|fact| !fact.value.names_only).count() as u64;
+            counts.push((number.number, count));
+        }
+        Ok(counts)
+    }
+
+    /// Tells whether the findings of a day (`2026-11-22`) are on record.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    pub fn has_findings(&self, day: &str) -> Result<bool, ProjectionError> {
+        Ok(!self.facts::<u64>(Table::Finding, day, EVER, 1)?.is_empty())
+    }
+
     /// Computes how complete the capture of a number was between two moments (microseconds since the epoch), and what
     /// is missing in that time.
     ///
@@ -295,7 +317,7 @@ impl Projections {
         let mut known: HashMap<String, Known> = HashMap::new();
         for target in pointers.iter().filter_map(|pointer| pointer.value.target()) {
             if !known.contains_key(target) {
-                let known_of = self.known(target)?;
+                let known_of = self.what_is_known(target)?;
                 drop(known.insert(target.to_owned(), known_of));
             }
         }
@@ -303,14 +325,16 @@ impl Projections {
     }
 
     /// Looks up what is known about a message.
-    fn known(&self, id: &str) -> Result<Known, ProjectionError> {
+    fn what_is_known(&self, id: &str) -> Result<Known, ProjectionError> {
         const LOOKED_AT: usize = 100;
         let mut known = Known::default();
         for fact in self.facts::<About>(Table::Item, id, EVER, LOOKED_AT)? {
             match fact.value {
                 About::Message { .. } | About::Answered { .. } => known.content = true,
                 // What failed was never sent; that is no gap.
-                About::Status { status, .. } if matches!(status.as_str(), "sent" | "failed") => known.sent = true,
+                About::Status { status, .. } if matches!(status.as_str(), "sent" | "failed") => {
+                    known.sent = true
+                }
                 _ => {}
             }
         }
@@ -333,7 +357,9 @@ fn missing_by(intervals: &[Interval]) -> Vec<Missing> {
     for interval in intervals.iter().filter(|interval| interval.state != State::Open) {
         for cause in &interval.causes {
             let same = found.iter_mut().rev().find(|missing| {
-                missing.cause == cause.cause && missing.evidence == cause.evidence && missing.to == interval.from
+                missing.cause == cause.cause
+                    && missing.evidence == cause.evidence
+                    && missing.to == interval.from
             });
             match same {
                 Some(missing) => missing.to = interval.to,

@@ -56,11 +56,7 @@ pub(super) struct Known {
 }
 
 /// Tells what is missing by what points at it, oldest first. `known` knows every target.
-pub(super) fn missing(
-    pointers: &[Fact<Pointer>],
-    known: &HashMap<String, Known>,
-    now: i64,
-) -> Vec<Missing> {
+pub(super) fn missing(pointers: &[Fact<Pointer>], known: &HashMap<String, Known>, now: i64) -> Vec<Missing> {
     let mut found: BTreeMap<Cause, Missing> = BTreeMap::new();
     // Several statuses of one message are one message that is missing.
     let mut counted = std::collections::HashSet::new();
@@ -69,7 +65,9 @@ pub(super) fn missing(
         let known = target.and_then(|target| known.get(target)).copied().unwrap_or_default();
         let (cause, detail) = match &pointer.value {
             Pointer::Status { .. } if !known.content => (Cause::OrphanStatus, None),
-            Pointer::Status { status, .. } if is_read(status) && !known.sent => (Cause::ReadWithoutSent, None),
+            Pointer::Status { status, .. } if is_read(status) && !known.sent => {
+                (Cause::ReadWithoutSent, None)
+            }
             Pointer::Reference { .. } if !known.content => (Cause::DanglingReference, None),
             Pointer::Unsupported { code } => (Cause::Unsupported, Some(format!("error {code}"))),
             Pointer::Media { reason, .. } => (Cause::MediaUnavailable, Some(reason.clone())),

@@ -74,7 +74,8 @@ pub(super) fn spans(signals: &[Fact<Signal>], now: i64) -> Vec<Span> {
         let (aspect, force) = match &fact.value {
             Signal::Set { aspect, state, cause, until, detail } => {
                 let (until, detail) = (*until, detail.clone());
-                let force = Force { since: fact.at, state: *state, cause: *cause, until, seq: fact.seq, detail };
+                let force =
+                    Force { since: fact.at, state: *state, cause: *cause, until, seq: fact.seq, detail };
                 (aspect, force)
             }
             Signal::Value { aspect, value, cause } => {
@@ -87,7 +88,8 @@ pub(super) fn spans(signals: &[Fact<Signal>], now: i64) -> Vec<Span> {
         };
         match forces.get_mut(aspect) {
             // The same again is no news; the first notice stays the evidence.
-            Some(known) if (known.state, known.cause) == (force.state, force.cause) && force.until.is_none() => {}
+            Some(known)
+                if (known.state, known.cause) == (force.state, force.cause) && force.until.is_none() => {}
             Some(known) => {
                 end(aspect, known, fact.at, &mut spans);
                 *known = force;
