@@ -69,6 +69,8 @@ codes! {
     ObjectInvalid = "object-invalid",
     /// An object is gone, and no disposal was ordered.
     ObjectMissing = "object-missing",
+    /// Somebody put a delete marker or a newer version over an object; the object itself is there.
+    ObjectShadowed = "object-shadowed",
     /// The first event is not the opening of the ledger, or another one is.
     OpeningInvalid = "opening-invalid",
     /// Ledger, key and checkpoints have different names for the log.

@@ -126,11 +126,14 @@ pub async fn verify_ledger(
     let mut unreadable = Vec::new();
     // Before the listings, so that a live writer is never behind what was seen of it.
     let checkpoint = read(&*store, ledger, &ObjectName::Checkpoint, &mut unreadable).await;
-    let genesis_bytes = read(&*store, ledger, &ObjectName::Genesis, &mut unreadable).await;
+    let mut genesis_bytes = read(&*store, ledger, &ObjectName::Genesis, &mut unreadable).await;
     let mut inventory = Inventory::list(&*store, ledger).await?;
-    let segments = list_segments(&*store, ledger, &mut inventory.foreign).await?;
+    let segments = list_segments(&*store, ledger, &mut inventory).await?;
     if segments.is_empty() && inventory.count == 0 {
         return Err(VerifyError::NoLedger { ledger });
+    }
+    if inventory.shadowed.contains_key(&key(ledger, &ObjectName::Genesis)) {
+        genesis_bytes = store.get_original(&key(ledger, &ObjectName::Genesis)).await.ok().or(genesis_bytes);
     }
     let genesis = check_genesis(ledger, genesis_bytes.as_ref(), &mut findings);
     let vkeys = trusted_keys(&options.vkeys, genesis.as_ref(), &mut findings);
@@ -160,6 +163,7 @@ pub async fn verify_ledger(
         keys: options.keys.clone(),
         is_quick: options.quick,
         last: segments.last().map_or(SegmentNo(0), |listed| listed.number),
+        shadowed: std::mem::take(&mut inventory.shadowed),
     });
     let link = match (&genesis_bytes, &genesis) {
         (Some(bytes), Some(_)) => Link::at_genesis(bytes),
@@ -220,7 +224,7 @@ async fn read(
 async fn list_segments(
     store: &dyn WormStore,
     ledger: LedgerId,
-    foreign: &mut Vec<String>,
+    inventory: &mut Inventory,
 ) -> Result<Vec<Listed>, StoreError> {
     let prefix = format!("{ledger}/log/");
     let mut segments = Vec::new();
@@ -229,6 +233,7 @@ async fn list_segments(
         let page = store.list(&prefix, after.as_ref(), PAGE).await?;
         let is_last = page.len() < PAGE;
         for meta in page {
+            inventory.note_shadow(&meta);
             match segment_number(&meta.key, ledger) {
                 Some(number) => {
                     let retain_until = meta.lock.retain_until;
@@ -236,7 +241,7 @@ async fn list_segments(
                 }
                 None => {
                     let name = meta.key.as_str().split_once('/').map_or("", |(_, name)| name);
-                    foreign.push(name.to_owned());
+                    inventory.foreign.push(name.to_owned());
                 }
             }
             after = Some(meta.key);

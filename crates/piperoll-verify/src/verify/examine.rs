@@ -1,6 +1,6 @@
 //! Reading of one segment with the objects it names, and the checks that need no other segment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use piperoll_format::{
     DisposalOrder, KeyId, LedgerId, ObjectEntry, ObjectName, ObjectType, SegmentNo, Seq, SubjectKey,
     Timestamp,
 };
-use piperoll_store::{StoreError, WormStore};
+use piperoll_store::{ObjectKey, Shadow, StoreError, WormStore};
 
 use super::objects::{ObjectChecked, Opening, Subject, check_object, read_order};
 use super::segment::{SegmentChecked, SegmentContext, SegmentFacts, check_segment};
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) keys: Option<Arc<dyn KeySource>>,
     pub(super) is_quick: bool,
     pub(super) last: SegmentNo,
+    /// What somebody put over objects.
+    pub(super) shadowed: BTreeMap<ObjectKey, Shadow>,
 }
 
 /// A segment and its objects, read and checked by themselves.
@@ -81,8 +83,15 @@ impl Shared {
         }
     }
 
-    async fn get(&self, name: &ObjectName) -> Result<Option<Bytes>, StoreError> {
-        match self.store.get(&key(self.ledger, name)).await {
+    /// Reads an object, whatever lies over it; `None` if it is not there.
+    pub(super) async fn get(&self, name: &ObjectName) -> Result<Option<Bytes>, StoreError> {
+        let key = key(self.ledger, name);
+        let read = if self.shadowed.contains_key(&key) {
+            self.store.get_original(&key).await
+        } else {
+            self.store.get(&key).await
+        };
+        match read {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),

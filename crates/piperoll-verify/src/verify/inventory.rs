@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use piperoll_format::{Bucket, DigestPrefix, LedgerId, ObjectEntry, ObjectName, ObjectType, SegmentNo};
-use piperoll_store::{LockStatus, ObjectKey, ObjectMeta, StoreError, WormStore};
+use piperoll_store::{LockStatus, ObjectKey, ObjectMeta, Shadow, StoreError, WormStore};
 use piperoll_tlog::tile::Tile;
 
 /// Objects asked for in one listing.
@@ -34,6 +34,8 @@ pub(super) struct Inventory {
     pub(super) dictionaries: BTreeMap<u8, LockStatus>,
     pub(super) tiles: BTreeMap<Tile, ()>,
     pub(super) foreign: Vec<String>,
+    /// What somebody put over objects, by their keys, segments included.
+    pub(super) shadowed: BTreeMap<ObjectKey, Shadow>,
     pub(super) genesis: Option<LockStatus>,
     pub(super) has_checkpoint: bool,
     /// All objects, segments not included.
@@ -72,6 +74,7 @@ impl Inventory {
     fn add(&mut self, meta: &ObjectMeta, prefix: &str) {
         let text = meta.key.as_str().strip_prefix(prefix).unwrap_or_default();
         self.count += 1;
+        self.note_shadow(meta);
         let stored = Stored { retain_until: meta.lock.retain_until, is_named: false };
         match ObjectName::parse(text) {
             Ok(ObjectName::Genesis) => self.genesis = Some(meta.lock),
@@ -88,6 +91,13 @@ impl Inventory {
                 Err(_) => self.foreign.push(text.to_owned()),
             },
             Ok(ObjectName::Segment(_)) | Err(_) => self.foreign.push(text.to_owned()),
+        }
+    }
+
+    /// Remembers what lies over an object.
+    pub(super) fn note_shadow(&mut self, meta: &ObjectMeta) {
+        if let Some(shadow) = meta.shadowed {
+            self.shadowed.insert(meta.key.clone(), shadow);
         }
     }
 

@@ -142,12 +142,10 @@ impl<'a> Run<'a> {
 
     /// Reads an object; what cannot be read is noted.
     async fn get(&mut self, name: &ObjectName) -> Option<Bytes> {
-        match self.shared.store.get(&key(self.shared.ledger, name)).await {
-            Ok(bytes) => Some(bytes),
+        match self.shared.get(name).await {
+            Ok(found) => found,
             Err(error) => {
-                if !error.is_not_found() {
-                    self.unreadable.push(format!("`{name}`: {error}"));
-                }
+                self.unreadable.push(format!("`{name}`: {error}"));
                 None
             }
         }
@@ -376,6 +374,12 @@ impl<'a> Run<'a> {
         }
         for name in std::mem::take(&mut self.inventory.foreign) {
             let finding = Finding::new(FindingCode::ForeignObject, "no such object", "the object");
+            self.findings.add(finding.at(name));
+        }
+        for (key, shadow) in &self.shared.shadowed {
+            let name = key.as_str().split_once('/').map_or(key.as_str(), |(_, name)| name);
+            let finding =
+                Finding::new(FindingCode::ObjectShadowed, "nothing over the object", shadow.to_string());
             self.findings.add(finding.at(name));
         }
         let size = self.end.as_ref().map_or(0, |end| end.size);
