@@ -5,6 +5,8 @@ pub mod ci;
 pub mod corpus;
 pub mod dictionary;
 mod repository;
+pub mod s3;
+mod s3_daemon;
 pub mod test;
 pub mod tidy;
 pub mod traffic;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tools::{bench, ci, corpus, dictionary, test, tidy};
+use tools::{bench, ci, corpus, dictionary, s3, test, tidy};
 
 /// Tasks of the project.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ enum Task {
     Corpus(corpus::Arguments),
     /// Train the next compression dictionary
     Dictionary(dictionary::Arguments),
+    /// Run a program beside a real S3 service on loopback
+    S3(s3::Arguments),
     /// Check layout, dependencies and habits of the repository
     Tidy,
     /// Run all checks and tests
@@ -35,6 +37,7 @@ fn main() -> Result<ExitCode> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Corpus(arguments) => corpus::run(&arguments),
         Task::Dictionary(arguments) => dictionary::run(&arguments),
+        Task::S3(arguments) => s3::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Test => test::run(),
         Task::Ci => ci::run(),

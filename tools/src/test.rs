@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Result;
 
 use crate::repository::{cargo, root, say};
-use crate::{corpus, tidy};
+use crate::{corpus, s3, tidy};
 
 /// What one step of the run does.
 enum Work {
@@ -13,6 +13,8 @@ enum Work {
     Cargo { arguments: &'static [&'static str], component: Option<&'static str> },
     /// Calls a function that gives one line per problem.
     Own(fn() -> Vec<String>),
+    /// Starts the services that tests talk to.
+    Services,
     /// Runs all tests and counts them.
     Tests,
 }
@@ -23,7 +25,7 @@ struct Step {
 }
 
 /// The steps, cheapest first. A new check is one line here.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "format",
         work: Work::Cargo { arguments: &["fmt", "--all", "--check"], component: Some("rustfmt") },
@@ -42,6 +44,7 @@ const STEPS: [Step; 6] = [
         name: "build",
         work: Work::Cargo { arguments: &["build", "--workspace", "--all-targets"], component: None },
     },
+    Step { name: "services", work: Work::Services },
     Step { name: "tests", work: Work::Tests },
 ];
 
@@ -50,6 +53,10 @@ const STEPS: [Step; 6] = [
 struct Count {
     passed: u64,
     failed: u64,
+    /// Tests against a real S3 service that passed: they pass without doing anything where there is none.
+    s3: u64,
+    /// The summary that comes next is that of the tests against S3.
+    is_in_s3: bool,
 }
 
 /// Runs the task: all steps, also after a failure, then `N passed, N failed`.
@@ -59,14 +66,25 @@ struct Count {
 /// Fails when cargo cannot be started.
 pub fn run() -> Result<ExitCode> {
     let mut count = Count::default();
-    let mut broken = Vec::new();
+    let (mut broken, mut service) = (Vec::new(), None);
     for Step { name, work } in &STEPS {
         say(&format!("== {name}"));
         let started = now();
         let good = match work {
             Work::Cargo { arguments, component } => run_cargo(arguments, *component)?,
             Work::Own(check) => report(&check()),
-            Work::Tests => run_tests(&mut count)?,
+            Work::Services => match s3::Service::start() {
+                Ok(started) => {
+                    service = Some(started);
+                    true
+                }
+                Err(error) => report(&[format!("{error:#}")]),
+            },
+            Work::Tests => {
+                let environment = service.as_ref().map(s3::Service::environment).unwrap_or_default();
+                let good = run_tests(&environment, &mut count)?;
+                good & report(&check_s3(service.is_some(), count.s3))
+            }
         };
         let verdict = if good { "ok" } else { "FAILED" };
         say(&format!("== {name}: {verdict} ({:.1} s)", started.elapsed().as_secs_f64()));
@@ -126,22 +144,23 @@ fn succeeds(mut command: Command) -> bool {
 }
 
 /// Runs all tests with cargo-nextest where it is installed, and doc tests with cargo itself.
-fn run_tests(count: &mut Count) -> Result<bool> {
+fn run_tests(environment: &[(String, String)], count: &mut Count) -> Result<bool> {
     if !installed("nextest") {
         say("cargo nextest is not installed, using cargo test");
-        return counted(&["test", "--workspace", "--no-fail-fast"], count);
+        return counted(&["test", "--workspace", "--no-fail-fast"], environment, count);
     }
-    let tests = counted(&["nextest", "run", "--workspace", "--no-fail-fast"], count)?;
-    let documents = counted(&["test", "--workspace", "--doc", "--no-fail-fast"], count)?;
+    let tests = counted(&["nextest", "run", "--workspace", "--no-fail-fast"], environment, count)?;
+    let documents = counted(&["test", "--workspace", "--doc", "--no-fail-fast"], environment, count)?;
     Ok(tests && documents)
 }
 
 /// Runs cargo, shows its output as it comes and adds up the summaries of the test runners.
-fn counted(arguments: &[&str], count: &mut Count) -> Result<bool> {
+fn counted(arguments: &[&str], environment: &[(String, String)], count: &mut Count) -> Result<bool> {
     use std::io::{BufRead, BufReader};
     // The summaries stand in stdout (cargo test) or stderr (nextest): both go through one pipe.
     let (reader, writer) = std::io::pipe()?;
     let mut command = cargo(arguments);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn()?;
     // The command holds the writing ends; without this the reader never sees the end.
@@ -149,9 +168,29 @@ fn counted(arguments: &[&str], count: &mut Count) -> Result<bool> {
     for line in BufReader::new(reader).lines() {
         let line = line?;
         say(&line);
+        add_s3(&line, count);
         add_summary(&line, count);
     }
     Ok(child.wait()?.success())
+}
+
+/// A run without tests against S3 has shown nothing about it.
+fn check_s3(has_service: bool, passed: u64) -> Vec<String> {
+    if has_service && passed == 0 {
+        return vec!["expected tests against the S3 service to pass, found none that ran".to_owned()];
+    }
+    Vec::new()
+}
+
+/// Finds tests against S3: `PASS [   0.1s] ( 1/9) piperoll-tests::s3 name` of nextest, and
+/// `Running s3/main.rs (…)` with a summary of `cargo test`.
+fn add_s3(line: &str, count: &mut Count) {
+    let line = line.trim_start();
+    if line.starts_with("PASS [") && line.contains(" piperoll-tests::s3 ") {
+        count.s3 += 1;
+    } else if line.starts_with("Running ") {
+        count.is_in_s3 = line.contains(" s3/main.rs ");
+    }
 }
 
 /// Reads `test result: ok. 3 passed; 1 failed; …` and
@@ -164,7 +203,10 @@ fn add_summary(line: &str, count: &mut Count) {
     for pair in words.windows(2) {
         let Ok(number) = pair[0].parse::<u64>() else { continue };
         match pair[1].trim_end_matches([',', ';']) {
-            "passed" => count.passed += number,
+            "passed" => {
+                count.passed += number;
+                count.s3 += if std::mem::take(&mut count.is_in_s3) { number } else { 0 };
+            }
             "failed" => count.failed += number,
             _ => {}
         }
@@ -185,6 +227,25 @@ mod tests {
         ] {
             add_summary(line, &mut count);
         }
-        assert_eq!(count, Count { passed: 23, failed: 3 });
+        assert_eq!(count, Count { passed: 23, failed: 3, ..Count::default() });
+    }
+
+    #[test]
+    fn tests_against_s3_are_found_in_the_output_of_both_runners() {
+        let mut count = Count::default();
+        for line in [
+            "        PASS [   0.512s] ( 12/800) piperoll-tests::s3 compliance::probe_passes",
+            "        FAIL [   0.512s] ( 13/800) piperoll-tests::s3 compliance::other",
+            "        PASS [   0.512s] ( 14/800) piperoll-tests::faults s3",
+            "     Running s3/main.rs (target/debug/deps/s3-0123)",
+            "test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.9s",
+            "     Running it/main.rs (target/debug/deps/it-0123)",
+            "test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.9s",
+        ] {
+            super::add_s3(line, &mut count);
+            add_summary(line, &mut count);
+        }
+        assert_eq!((count.s3, count.passed), (41, 45));
+        assert!(super::check_s3(true, 0).len() == 1 && super::check_s3(true, 41).is_empty());
     }
 }
