@@ -5,8 +5,11 @@
 mod access;
 mod capture;
 mod dispose;
+mod extract;
 mod limit;
 mod log;
+mod media;
+mod poll;
 mod recover;
 mod search;
 

@@ -13,6 +13,7 @@ use piperoll_sources::whatsapp::AppSecret;
 use piperoll_verify::{LedgerReader, ReadError, StoreKeys};
 use tokio::sync::{Mutex, watch};
 
+use crate::coverage::CoverageDesk;
 use crate::follow::{Follower, OpenError, Place, Progress};
 use crate::media::{MediaParts, MediaState, MediaStateError};
 use crate::metrics::Metrics;
@@ -100,6 +101,7 @@ pub struct Archive {
     pub(crate) engine: Arc<Engine>,
     pub(crate) reader: LedgerReader,
     pub(crate) follower: Follower,
+    pub(crate) coverage: CoverageDesk,
     pub(crate) whatsapp: Whatsapp,
     pub(crate) senders: SenderDesk,
     pub(crate) proxy: Option<Proxy>,
@@ -165,6 +167,7 @@ impl Archive {
             engine,
             reader,
             follower,
+            coverage: CoverageDesk::default(),
             whatsapp: parts.whatsapp,
             senders: SenderDesk::new(parts.senders),
             proxy: parts.proxy,
@@ -189,6 +192,7 @@ impl Archive {
 
     /// Stops in order: commits what waits, publishes it, and lets the index finish what it has begun.
     pub async fn close(&self) {
+        self.stop_heartbeat().await;
         self.watch.close().await;
         if let Some(platform) = &self.platform {
             platform.close().await;

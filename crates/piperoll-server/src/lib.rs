@@ -10,18 +10,20 @@ mod access;
 mod archive;
 mod auth;
 mod capture;
+mod coverage;
 mod disposal;
 mod entry;
 mod error;
 mod export;
 mod follow;
+mod heartbeat;
 mod journal;
 mod media;
 mod metrics;
 mod platform;
 mod poll;
-mod proxy;
 mod project;
+mod proxy;
 mod read;
 mod replica;
 mod routes;
@@ -38,6 +40,8 @@ mod wire;
 mod tests;
 
 pub use archive::{Archive, ArchiveError, Parts, Whatsapp};
+pub use coverage::CoverageSettings;
+pub use piperoll_projections::coverage::Canary;
 pub use error::{ApiError, ErrorCode};
 pub use export::Export;
 pub use follow::Progress;
@@ -53,6 +57,7 @@ pub use senders::{SenderCheck, Senders};
 pub use tokens::{Caller, NewToken, Role, TokenError, TokenStore};
 pub use verify::Depth;
 pub use wire::{
-    AttachmentState, AttachmentView, ConversationView, DisposalPlanView, DisposalView, DisposedView, EventView, LedgerView, PayloadState,
+    AttachmentState, AttachmentView, CauseView, ConversationView, CoverageListView, CoverageView, DisposalPlanView, DisposalView, DisposedView, EventView, GapView,
+    GapsView, IntervalView, LedgerView, MissingView, NumberView, PayloadState,
     ProblemView, ProofView, ReplicaEndView, ReplicaView, ScrubSideView, ScrubView, SearchView, TokenView,
 };

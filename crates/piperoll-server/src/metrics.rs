@@ -8,6 +8,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::archive::Archive;
+use crate::media::MediaMetrics;
+use crate::poll::PollMetrics;
 
 /// What is counted while requests are served.
 pub(crate) struct Metrics {
@@ -28,10 +30,17 @@ pub(crate) struct Metrics {
     pub(crate) events: Counter,
     /// Searches.
     pub(crate) searches: Counter,
+    /// The media fetcher's.
+    pub(crate) media: MediaMetrics,
+    /// The poller's.
+    pub(crate) poll: PollMetrics,
     size: Gauge<u64, AtomicU64>,
     covered: Gauge<u64, AtomicU64>,
+    projected: Gauge<u64, AtomicU64>,
     waiting: Gauge<u64, AtomicU64>,
     ready: Gauge<u64, AtomicU64>,
+    replica_lag_events: Gauge<u64, AtomicU64>,
+    replica_lag_seconds: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -51,6 +60,9 @@ impl Default for Metrics {
         let refused = counter("webhook_refused", "Deliveries that could not be committed");
         let events = counter("api_events", "Events handed in through the API");
         let searches = counter("searches", "Searches answered");
+        let (media, poll) = (MediaMetrics::default(), PollMetrics::default());
+        media.register(&mut registry);
+        poll.register(&mut registry);
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -58,8 +70,12 @@ impl Default for Metrics {
         };
         let size = gauge("events", "Events in the ledger");
         let covered = gauge("index_events", "Events that the search index covers");
+        let projected = gauge("projection_events", "Events that the projections cover");
         let waiting = gauge("waiting_events", "Events that wait for a commit");
         let ready = gauge("ready", "1 while commits succeed");
+        let replica_lag_events = gauge("replica_lag_events", "Events that the replica lacks");
+        let replica_lag_seconds =
+            gauge("replica_lag_seconds", "How long the oldest event that the replica lacks has waited");
         Self {
             registry,
             deliveries,
@@ -70,10 +86,15 @@ impl Default for Metrics {
             refused,
             events,
             searches,
+            media,
+            poll,
             size,
             covered,
+            projected,
             waiting,
             ready,
+            replica_lag_events,
+            replica_lag_seconds,
         }
     }
 }
@@ -83,9 +104,14 @@ impl Archive {
     pub(crate) fn metrics_text(&self) -> String {
         let metrics = &self.metrics;
         metrics.size.set(self.engine.head().borrow().size);
-        metrics.covered.set(self.progress().borrow().covered);
+        let progress = *self.progress().borrow();
+        metrics.covered.set(progress.covered);
+        metrics.projected.set(progress.projected);
         metrics.waiting.set(self.engine.waiting() as u64);
         metrics.ready.set(u64::from(self.engine.trouble().borrow().is_none()));
+        let (lag_events, lag_seconds) = self.replica_lag();
+        metrics.replica_lag_events.set(lag_events);
+        metrics.replica_lag_seconds.set(lag_seconds);
         let mut text = String::new();
         encode(&mut text, &metrics.registry).expect("writing to a string does not fail");
         text

@@ -74,6 +74,7 @@ impl Archive {
     pub async fn search(&self, caller: &Caller, search: &Search) -> Result<Searched, ApiError> {
         let query = self.parse(search)?;
         let canonical = query.to_string();
+        let gaps = self.gaps_in(&query).await?;
         let (hits, index_took) = self.find(query, search.page).await?;
         let (events, next_before) = self.show(&hits, search.page).await?;
         let access = Access {
@@ -92,6 +93,7 @@ impl Archive {
             total: hits.total,
             hits: events,
             next_before,
+            gaps,
             recorded_as: recorded.0,
         };
         Ok(Searched { view, index_took })
@@ -216,6 +218,7 @@ impl Archive {
             root: prover.checkpoint().root.to_base64(),
             checkpoint: prover.note().to_owned(),
             complete_to: self.index().cursor().unwrap_or(0),
+            projected_to: self.progress().borrow().projected,
             policies: policies.collect(),
             store: self.store.clone(),
         })

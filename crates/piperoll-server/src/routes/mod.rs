@@ -1,6 +1,7 @@
 //! The routes: one file for each noun. A handler extracts, calls the archive once, and answers.
 
 mod conversation;
+mod coverage;
 mod dispose;
 mod event;
 mod export;
@@ -66,6 +67,8 @@ fn described() -> OpenApiRouter<Arc<Archive>> {
         .routes(routes!(event::proof))
         .routes(routes!(search::search))
         .routes(routes!(conversation::show))
+        .routes(routes!(coverage::list))
+        .routes(routes!(coverage::show))
         .routes(routes!(ledger::describe))
         .routes(routes!(export::export))
         .routes(routes!(dispose::plan))

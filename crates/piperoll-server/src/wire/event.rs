@@ -8,7 +8,7 @@ use piperoll_verify::prove::Evidence;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AttachmentView, hex};
+use super::{GapsView, AttachmentView, hex};
 
 /// An event that was read from the store and proven.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -90,6 +90,9 @@ pub struct SearchView {
     /// Send this as `before` for the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_before: Option<u64>,
+    /// What is known to be missing in the numbers and times of the query.
+    #[serde(default)]
+    pub gaps: GapsView,
     /// The event that records this search.
     pub recorded_as: u64,
 }

@@ -1,5 +1,6 @@
 //! What goes over the wire as JSON. Nothing of it is persisted; core types have codecs of their own.
 
+mod coverage;
 mod dispose;
 mod entry;
 mod error;
@@ -10,6 +11,9 @@ mod media;
 mod replica;
 mod token;
 
+pub use coverage::{
+    CauseView, CoverageListView, CoverageView, GapView, GapsView, IntervalView, MissingView, NumberView,
+};
 pub use dispose::{DisposalPlanView, DisposalView, DisposedView};
 pub use event::{ConversationView, EventView, PayloadState, ProofView, SearchView};
 pub use ledger::LedgerView;
@@ -17,6 +21,7 @@ pub use media::{AttachmentState, AttachmentView};
 pub use replica::{ProblemView, ReplicaEndView, ReplicaView, ScrubSideView, ScrubView};
 pub use token::TokenView;
 
+pub(crate) use coverage::causes;
 pub(crate) use dispose::DisposeRequest;
 pub(crate) use entry::{EntryKind, EventBody, PersonBody, ReceiptView};
 pub(crate) use error::{ErrorBody, ErrorDetail};

@@ -1,0 +1,177 @@
+//! Reading an attachment back: its pieces in their order, and its digest at the end.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use piperoll_format::{Kind, Seq};
+use piperoll_verify::{LedgerReader, ReadError};
+use sha2::{Digest as _, Sha256};
+
+use super::digest::read_sha256;
+use super::document::{CapturedDocument, UnavailableDocument};
+use super::fold::fold;
+use super::state::{AttachmentKey, Done, MediaState};
+use crate::access::Access;
+use crate::archive::Archive;
+use crate::error::{ApiError, ErrorCode};
+use crate::tokens::Caller;
+use crate::wire::AttachmentView;
+
+/// Pieces that are read ahead while others are sent.
+const PIECES_AHEAD: usize = 2;
+
+/// An attachment on its way out.
+pub(crate) struct AttachmentBody {
+    /// The bytes; the stream breaks off if they are not what was captured.
+    pub(crate) body: Body,
+    /// The length in bytes.
+    pub(crate) size: u64,
+    /// The media type that the sender claims.
+    pub(crate) mime_type: Option<String>,
+    /// The file name that the sender claims.
+    pub(crate) filename: Option<String>,
+    /// The SHA-256 of the bytes, hexadecimal.
+    pub(crate) sha256: String,
+}
+
+impl Archive {
+    /// Returns the attachment `index` of an event, after that was put on the record.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] when the event has no such attachment or it was not captured, with the reason;
+    /// [`ErrorCode::Destroyed`]; those of reading and of a commit.
+    pub(crate) async fn attachment(
+        &self,
+        caller: &Caller,
+        seq: Seq,
+        index: u32,
+    ) -> Result<AttachmentBody, ApiError> {
+        let key = AttachmentKey { message: seq, index };
+        let state = self.media_state().await?;
+        let captured = match state.done(key).map_err(ApiError::internal)? {
+            Some(Done::Captured(by)) => by,
+            Some(Done::Unavailable(by)) => {
+                let why = read_document::<UnavailableDocument>(&self.reader, by).await?.detail;
+                let message = format!("attachment {index} of event {seq} is not available: {why}");
+                return Err(ApiError::new(ErrorCode::NotFound, message));
+            }
+            None => {
+                let message = format!("attachment {index} of event {seq} is not captured");
+                return Err(ApiError::new(ErrorCode::NotFound, message));
+            }
+        };
+        let document: CapturedDocument = read_document(&self.reader, captured).await?;
+        let target = format!("event {seq} attachment {index}");
+        let access = Access {
+            action: "attachment",
+            target: Some(&target),
+            shown: [seq.0, captured.0].into_iter().chain(document.parts.iter().copied()).collect(),
+            ..Access::default()
+        };
+        let _ = self.record_access(Kind::AccessView, caller, &access).await?;
+        // The first piece is read before the answer begins, so that what was destroyed is an error and no empty file.
+        let first = match document.parts.first() {
+            Some(part) => Some(piece(&self.reader, Seq(*part)).await?),
+            None => None,
+        };
+        Ok(AttachmentBody {
+            body: body(self.reader.clone(), &document, first),
+            size: document.size,
+            mime_type: document.mime_type,
+            filename: document.filename,
+            sha256: document.sha256,
+        })
+    }
+
+    /// Tells for each attachment of an event what became of it.
+    pub(crate) async fn attachment_views(
+        &self,
+        seq: Seq,
+        count: usize,
+    ) -> Result<Vec<AttachmentView>, ApiError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let state = self.media_state().await?;
+        let mut views = Vec::with_capacity(count);
+        for index in 0..u32::try_from(count).unwrap_or(u32::MAX) {
+            let done = state.done(AttachmentKey { message: seq, index }).map_err(ApiError::internal)?;
+            views.push(match done {
+                Some(Done::Captured(by)) => AttachmentView::captured(index, by.0),
+                Some(Done::Unavailable(by)) => {
+                    let document = read_document::<UnavailableDocument>(&self.reader, by).await;
+                    AttachmentView::unavailable(index, by.0, document.ok().map(|document| document.detail))
+                }
+                None => AttachmentView::waiting(index),
+            });
+        }
+        Ok(views)
+    }
+
+    /// Returns the state, after it has caught up with what is committed now.
+    async fn media_state(&self) -> Result<MediaState, ApiError> {
+        let (size, state) = (self.engine.head().borrow().size, self.media.clone());
+        match &self.platform {
+            Some(running) => running.catch_up(size).await,
+            None => fold(&state, &self.reader, size, drop).await.map_err(ApiError::internal)?,
+        }
+        Ok(state)
+    }
+}
+
+async fn read_document<T: serde::de::DeserializeOwned>(
+    reader: &LedgerReader,
+    seq: Seq,
+) -> Result<T, ApiError> {
+    let read = reader.read(seq).await?;
+    let opened = read.payload?;
+    let document = opened.payload.parts.first().map(Vec::as_slice).unwrap_or_default();
+    serde_json::from_slice(document).map_err(ApiError::internal)
+}
+
+async fn piece(reader: &LedgerReader, seq: Seq) -> Result<Bytes, ReadError> {
+    let read = reader.read(seq).await?;
+    let mut parts = read.payload?.payload.parts;
+    let bytes = parts.drain(..).next().unwrap_or_default();
+    Ok(bytes.into())
+}
+
+/// Why an attachment breaks off.
+#[derive(Clone, Debug, thiserror::Error)]
+enum BrokenOff {
+    #[error("a piece cannot be read")]
+    Read(#[from] Arc<ReadError>),
+    #[error("the pieces are not what was captured")]
+    Digest,
+}
+
+fn body(reader: LedgerReader, document: &CapturedDocument, first: Option<Bytes>) -> Body {
+    let expected = read_sha256(&document.sha256);
+    let rest: Vec<Seq> = document.parts.iter().skip(1).map(|part| Seq(*part)).collect();
+    let rest = stream::iter(rest)
+        .map(move |seq| {
+            let reader = reader.clone();
+            async move { piece(&reader, seq).await.map_err(|error| BrokenOff::Read(Arc::new(error))) }
+        })
+        .buffered(PIECES_AHEAD);
+    let pieces = stream::iter(first.map(Ok)).chain(rest).map(Some).chain(stream::iter([None]));
+    let mut hasher = Sha256::new();
+    let checked = pieces.filter_map(move |piece| {
+        let checked = match piece {
+            Some(Ok(bytes)) => {
+                hasher.update(&bytes);
+                Some(Ok(bytes))
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None if expected == Some(hasher.finalize_reset().into()) => None,
+            None => Some(Err(BrokenOff::Digest)),
+        };
+        if let Some(Err(error)) = &checked {
+            tracing::error!(%error, "an attachment broke off; run a verification");
+        }
+        std::future::ready(checked)
+    });
+    Body::from_stream(checked)
+}

@@ -1,0 +1,270 @@
+//! The poller: asks the platform at intervals about numbers, subscriptions and templates, and commits what is new.
+//!
+//! A callback that somebody diverts, a number that was disconnected, a template that was edited in place: the platform
+//! tells each of them late or never by itself.
+
+mod digest;
+mod event;
+mod metrics;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use piperoll_engine::{Engine, EngineError};
+use piperoll_format::{Submission, SubmissionGroup};
+use piperoll_graph::{GraphClient, GraphError, Template};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use digest::{digest_of, template_digest};
+pub(crate) use metrics::PollMetrics;
+
+use crate::media::{MediaState, MediaStateError, Now};
+
+/// What the platform is asked about, and how often.
+#[derive(Clone, Debug)]
+pub struct PollSettings {
+    /// The pause between two rounds.
+    pub every: Duration,
+    /// How long an answer that does not change goes without being committed again.
+    pub unchanged_after: Duration,
+    /// The numbers that are asked about.
+    pub numbers: Vec<PolledNumber>,
+}
+
+/// A number that is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolledNumber {
+    /// Its `phone_number_id`.
+    pub id: String,
+    /// The WhatsApp Business Account that it belongs to.
+    pub account: Option<String>,
+}
+
+impl Default for PollSettings {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(600),
+            unchanged_after: Duration::from_secs(24 * 3_600),
+            numbers: Vec::new(),
+        }
+    }
+}
+
+/// What the poller works with.
+pub(crate) struct PollParts {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) graph: GraphClient,
+    pub(crate) settings: PollSettings,
+    /// What was committed before.
+    pub(crate) state: MediaState,
+    /// How far that state is.
+    pub(crate) looked: watch::Receiver<u64>,
+    /// Templates that webhooks said something about.
+    pub(crate) templates: mpsc::UnboundedReceiver<String>,
+    pub(crate) now: Now,
+    pub(crate) metrics: PollMetrics,
+}
+
+/// The running poller.
+pub(crate) struct Poller {
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Poller {
+    /// Starts; the first round begins when it is known what was committed before.
+    pub(crate) fn start(parts: PollParts) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let polling = Polling { parts, known: HashMap::new() };
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = polling.run() => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        Self { stop, task: Mutex::new(Some(task)) }
+    }
+
+    /// Stops.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the poller did not stop in order");
+        }
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Why a round ended early.
+#[derive(Debug, thiserror::Error)]
+enum PollError {
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    #[error(transparent)]
+    State(#[from] MediaStateError),
+    #[error("the ledger does not take events")]
+    Commit(#[from] EngineError),
+}
+
+struct Polling {
+    parts: PollParts,
+    /// What this process committed, which the state learns a little later.
+    known: HashMap<String, ([u8; 32], u64)>,
+}
+
+impl Polling {
+    async fn run(mut self) {
+        let size = self.parts.engine.head().borrow().size;
+        // An error means that the archive is closing.
+        if self.parts.looked.wait_for(|looked| *looked >= size).await.is_err() {
+            return;
+        }
+        loop {
+            let pause = self.round().await;
+            let next = tokio::time::Instant::now() + pause;
+            loop {
+                let mut heard = BTreeSet::new();
+                tokio::select! {
+                    () = tokio::time::sleep_until(next) => break,
+                    id = self.parts.templates.recv() => match id {
+                        Some(id) => { let _new = heard.insert(id); }
+                        None => return,
+                    },
+                }
+                while let Ok(id) = self.parts.templates.try_recv() {
+                    let _new = heard.insert(id);
+                }
+                for id in heard {
+                    self.template_heard(&id).await;
+                }
+            }
+        }
+    }
+
+    /// Asks about everything once; returns how long to wait for the next round.
+    async fn round(&mut self) -> Duration {
+        let every = self.parts.settings.every;
+        let numbers = self.parts.settings.numbers.clone();
+        let accounts: BTreeSet<String> = numbers.iter().filter_map(|number| number.account.clone()).collect();
+        let mut pause = every;
+        for number in numbers {
+            let asked = [self.number(&number.id).await, self.webhook(&number.id).await];
+            asked.into_iter().for_each(|asked| pause = pause.max(self.settle(asked)));
+        }
+        for account in accounts {
+            let asked = [self.subscriptions(&account).await, self.templates(&account).await];
+            asked.into_iter().for_each(|asked| pause = pause.max(self.settle(asked)));
+        }
+        pause
+    }
+
+    /// Counts, and returns how long the platform asks to wait.
+    fn settle(&self, asked: Result<(), PollError>) -> Duration {
+        let _ = self.parts.metrics.polls.inc();
+        let Err(error) = asked else { return Duration::ZERO };
+        let _ = self.parts.metrics.failures.inc();
+        tracing::warn!(error = &error as &dyn std::error::Error, "the platform was asked in vain");
+        match error {
+            PollError::Graph(GraphError::RateLimited { retry_after }) => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    async fn number(&mut self, id: &str) -> Result<(), PollError> {
+        let answer = self.parts.graph.phone_number(id).await;
+        self.observe("phone_number", id, Some(id), answer).await
+    }
+
+    async fn webhook(&mut self, id: &str) -> Result<(), PollError> {
+        let answer = self.parts.graph.webhook_configuration(id).await;
+        self.observe("webhook_configuration", id, Some(id), answer).await
+    }
+
+    async fn subscriptions(&mut self, account: &str) -> Result<(), PollError> {
+        let answer = self.parts.graph.subscribed_apps(account).await;
+        self.observe("subscribed_apps", account, None, answer).await
+    }
+
+    /// Takes a snapshot of each template that is new or has changed, and of the list, which shows what was deleted.
+    async fn templates(&mut self, account: &str) -> Result<(), PollError> {
+        let listed = self.parts.graph.templates(account).await;
+        if let Ok(templates) = &listed {
+            for template in templates {
+                self.snapshot(template).await?;
+            }
+        }
+        self.observe("template_list", account, None, listed.map(|listed| event::list_of(&listed))).await
+    }
+
+    async fn template_heard(&mut self, id: &str) {
+        let asked = match self.parts.graph.template(id).await {
+            Ok(template) => self.snapshot(&template).await,
+            // A webhook says that a template was deleted; the event itself is the record of that.
+            Err(GraphError::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        let _pause = self.settle(asked);
+    }
+
+    async fn snapshot(&mut self, template: &Template) -> Result<(), PollError> {
+        let Some(key) = digest::template_key(&template.answer) else { return Ok(()) };
+        let digest = digest::compared(&template.answer);
+        if self.last(&key)?.is_some_and(|(last, _)| last == digest) {
+            return Ok(());
+        }
+        let now = (self.parts.now)();
+        self.commit(event::snapshot(template, &digest, now)).await?;
+        let _old = self.known.insert(key, (digest, now));
+        Ok(())
+    }
+
+    /// Commits an answer that differs from the last one, or that was not committed for long. A refusal is an answer.
+    async fn observe(
+        &mut self,
+        object: &str,
+        id: &str,
+        number: Option<&str>,
+        answer: Result<Value, GraphError>,
+    ) -> Result<(), PollError> {
+        let (status, answer) = match answer {
+            Ok(answer) => (200, answer),
+            Err(GraphError::NotFound) => (404, Value::Null),
+            Err(GraphError::Unauthorised { status, code }) => (status, event::refusal(code)),
+            Err(error) => return Err(error.into()),
+        };
+        let (key, digest, now) = (format!("{object}:{id}"), digest_of(status, &answer), (self.parts.now)());
+        let unchanged = u64::try_from(self.parts.settings.unchanged_after.as_micros()).unwrap_or(u64::MAX);
+        let last = self.last(&key)?;
+        if last.is_some_and(|(last, at)| last == digest && now < at.saturating_add(unchanged)) {
+            return Ok(());
+        }
+        self.commit(event::observed((object, id, number), status, answer, now)).await?;
+        let _ = self.parts.metrics.observed.inc();
+        let _old = self.known.insert(key, (digest, now));
+        Ok(())
+    }
+
+    fn last(&self, key: &str) -> Result<Option<([u8; 32], u64)>, MediaStateError> {
+        match self.known.get(key) {
+            Some(known) => Ok(Some(*known)),
+            None => self.parts.state.observed(key),
+        }
+    }
+
+    async fn commit(&self, submission: Submission) -> Result<(), EngineError> {
+        self.parts.engine.submit(SubmissionGroup::single(submission)).await.map(drop)
+    }
+}
