@@ -35,6 +35,35 @@ pub struct Header {
     pub exported_at: String,
     /// Who asked for it (token name).
     pub exported_by: String,
+    /// What is known to be missing in the numbers and times of the query, the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
+    /// How many gaps are known beyond those listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_gaps: u64,
+}
+
+/// A time in which something of a number is missing or may be missing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Gap {
+    /// The business number's id.
+    pub number: String,
+    /// From this moment, RFC 3339.
+    pub from: String,
+    /// Until this moment, RFC 3339.
+    pub to: String,
+    /// Why, in one word of a closed list.
+    pub cause: String,
+    /// Whether it is certain, and not only possible.
+    pub certain: bool,
+    /// How many; nothing where nobody can know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What the last line says.

@@ -5,4 +5,4 @@
 
 mod jsonl;
 
-pub use jsonl::{Footer, Header, Production, event_line, message_of};
+pub use jsonl::{Footer, Gap, Header, Production, event_line, message_of};

@@ -22,7 +22,7 @@ mod writer;
 pub use document::Document;
 pub use error::IndexError;
 pub use index::{Check, Hit, Hits, Options, Page, SearchIndex};
-pub use query::{Query, QueryError};
+pub use query::{Query, QueryError, Scope};
 pub use writer::SearchWriter;
 
 #[cfg(test)]

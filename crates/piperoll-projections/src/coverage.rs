@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 pub use beat::{DOWNTIME_CERTAIN, DOWNTIME_MIN};
 pub use interval::{Interval, Span, intervals};
 pub use query::{Canary, Coverage, CoverageOptions, KnownNumber, Missing};
-pub use words::NEVER_DELIVERED;
 pub use rhythm::{SILENCE_EXPECTED_MIN, UNOPENED_LOST, UNOPENED_WARNING};
+pub use words::NEVER_DELIVERED;
 
 pub(crate) use fold::fold;
 

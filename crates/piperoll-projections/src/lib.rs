@@ -55,3 +55,6 @@ pub fn fold(observed: &Observed<'_>) -> Vec<Row> {
     coverage::fold(observed, &mut facts);
     facts.into_rows()
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,7 @@ impl Archive {
         }
         if let Some(last) = disposed.iter().map(|one| one.completed.unwrap_or(one.ordered)).max() {
             self.searchable(Seq(last.0)).await;
+            self.projected(Seq(last.0)).await;
         }
         Ok(DisposalView { disposed: disposed.into_iter().map(DisposedView::from).collect() })
     }

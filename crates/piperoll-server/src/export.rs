@@ -8,7 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
-use piperoll_export::{Header, Production, event_line};
+use piperoll_export::{Gap, Header, Production, event_line};
 use piperoll_format::{Kind, Seq};
 use piperoll_verify::prove::{Evidence, Prover};
 use piperoll_verify::{LedgerReader, ReadError, ReadEvent};
@@ -20,6 +20,7 @@ use crate::archive::Archive;
 use crate::error::ApiError;
 use crate::read::Search;
 use crate::tokens::Caller;
+use crate::wire::GapView;
 
 /// Blocks of lines that wait for the receiver.
 const BLOCKS_AHEAD: usize = 4;
@@ -51,6 +52,7 @@ impl Archive {
     pub async fn export(&self, caller: &Caller, search: &Search) -> Result<Export, ApiError> {
         let query = self.parse(search)?;
         let canonical = query.to_string();
+        let gaps = self.gaps_in(&query).await?;
         let (hits, _) = self.find_up_to(query, usize::MAX, None).await?;
         let prover = self.prover()?;
         let size = prover.checkpoint().size;
@@ -73,6 +75,8 @@ impl Archive {
             complete_to: hits.complete_to,
             exported_at: self.now().to_string(),
             exported_by: caller.name.clone(),
+            gaps: gaps.gaps.iter().map(gap).collect(),
+            more_gaps: gaps.more,
         };
         let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
         let events = seqs.len();
@@ -80,6 +84,11 @@ impl Archive {
         drop(tokio::spawn(writing.run(header, seqs)));
         Ok(Export { events, blocks })
     }
+}
+
+fn gap(gap: &GapView) -> Gap {
+    let GapView { number, from, to, cause, certain, count } = gap.clone();
+    Gap { number, from, to, cause, certain, count }
 }
 
 /// Everything that an export's task owns.

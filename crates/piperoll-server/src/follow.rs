@@ -1,7 +1,8 @@
-//! The index follows the ledger: reads what was committed, projects it, applies it, and forgets what was disposed of.
+//! Index and projections follow the ledger: what was committed is read once, applied to both, and forgotten by both
+//! when it was disposed of.
 //!
-//! The cursor is committed with the documents, so a crash repeats a little and loses nothing. A broken index is
-//! deleted and built again. Whatever fails is tried again; nobody waits for the index but those who search.
+//! Each has a cursor that is committed with its content, so a crash repeats a little and loses nothing. A broken one is
+//! deleted and made again. Whatever fails is tried again; nobody waits for them but those who search or ask.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -12,11 +13,14 @@ use piperoll_engine::Head;
 use piperoll_export::message_of;
 use piperoll_format::{Bucket, DisposalOrder, Kind, Seq};
 use piperoll_index::{Document, IndexError, Options, SearchIndex, SearchWriter};
+use piperoll_projections::{Observed, ProjectionError, Projections};
 use piperoll_verify::{LedgerReader, ReadError, ReadEvent};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::project::{Change, Projected, Projecting};
 
 /// How long applied documents wait for an index commit at most, while the follower keeps up.
 const COMMIT_AFTER: Duration = Duration::from_millis(900);
@@ -36,27 +40,40 @@ const READ_EVERY: Duration = Duration::from_millis(200);
 /// The pause after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How far the index is.
+/// How far index and projections are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Every event with a lower `seq` is searchable.
     pub covered: u64,
+    /// Every event with a lower `seq` is in the projections.
+    pub projected: u64,
     /// Events committed when that was reached.
     pub size: u64,
-    /// How often the index was deleted since the archive was opened.
+    /// How often index or projections were deleted since the archive was opened.
     pub resets: u64,
 }
 
-/// Where the index is and how it is opened.
+/// Where index and projections are and how they are opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
+    pub(crate) projections: PathBuf,
+}
+
+/// Why index or projections could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Projections(#[from] ProjectionError),
 }
 
 /// The running follower.
 pub(crate) struct Follower {
     index: Arc<RwLock<SearchIndex>>,
+    projected: Projected,
     progress: watch::Receiver<Progress>,
     rebuild: Arc<Notify>,
     stop: CancellationToken,
@@ -64,16 +81,23 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Opens the index and starts to follow.
+    /// Opens index and projections and starts to follow.
     pub(crate) async fn start(
         place: Place,
         reader: LedgerReader,
         head: watch::Receiver<Head>,
-    ) -> Result<Self, IndexError> {
+    ) -> Result<Self, OpenError> {
         let (index, writer) = open(place.clone()).await?;
+        let (path, ledger) = (place.projections.clone(), reader.ledger());
+        let (projected, known) = blocking(move || {
+            let projected = Projected::open(path, ledger)?;
+            let known = Projecting::new(projected.current()).map_or(0, |projecting| projecting.next);
+            Ok::<_, ProjectionError>((projected, known))
+        })
+        .await?;
         let covered = writer.cursor().unwrap_or(0);
         let size = head.borrow().size;
-        let (sender, progress) = watch::channel(Progress { covered, size, resets: 0 });
+        let (sender, progress) = watch::channel(Progress { covered, projected: known, size, resets: 0 });
         let index = Arc::new(RwLock::new(index));
         let (rebuild, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let following = Following {
@@ -81,6 +105,7 @@ impl Follower {
             reader,
             head,
             index: index.clone(),
+            projected: projected.clone(),
             progress: sender,
             rebuild: rebuild.clone(),
             stop: stop.clone(),
@@ -88,18 +113,22 @@ impl Follower {
             resets: 0,
         };
         let task = tokio::spawn(following.run(Some(writer)));
-        Ok(Self { index, progress, rebuild, stop, task: Mutex::new(Some(task)) })
+        Ok(Self { index, projected, progress, rebuild, stop, task: Mutex::new(Some(task)) })
     }
 
     pub(crate) fn index(&self) -> SearchIndex {
         self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn projections(&self) -> Projections {
+        self.projected.current()
+    }
+
     pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// Has the index deleted and built again; returns when the building has begun.
+    /// Has index and projections deleted and made again; returns when that has begun.
     pub(crate) async fn rebuild(&self) {
         let mut progress = self.progress.clone();
         let known = progress.borrow_and_update().resets;
@@ -115,7 +144,7 @@ impl Follower {
         if let Some(task) = task
             && let Err(error) = task.await
         {
-            tracing::error!(%error, "the index follower did not stop in order");
+            tracing::error!(%error, "the follower did not stop in order");
         }
     }
 }
@@ -160,6 +189,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 enum FollowError {
     #[error("the index failed")]
     Index(#[from] IndexError),
+    #[error("the projections failed")]
+    Projections(#[from] ProjectionError),
     #[error("the ledger could not be read")]
     Read(#[from] ReadError),
 }
@@ -176,12 +207,13 @@ struct Following {
     reader: LedgerReader,
     head: watch::Receiver<Head>,
     index: Arc<RwLock<SearchIndex>>,
+    projected: Projected,
     progress: watch::Sender<Progress>,
     rebuild: Arc<Notify>,
     stop: CancellationToken,
     /// When the last pass over new events began.
     read_at: Instant,
-    /// How often the index was deleted.
+    /// How often index or projections were deleted.
     resets: u64,
 }
 
@@ -192,19 +224,23 @@ impl Following {
             let next = match self.attempt(writer.take()).await {
                 Ok(Next::Stop) => return,
                 Ok(Next::Rebuild) => {
-                    tracing::info!("building the search index anew, as ordered");
-                    self.reset().await
+                    tracing::info!("making index and projections anew, as ordered");
+                    self.reset(true, true).await
                 }
                 Err(FollowError::Index(error @ IndexError::NeedsRebuild { .. })) => {
                     tracing::warn!(%error, "building the search index anew");
-                    self.reset().await
+                    self.reset(true, false).await
+                }
+                Err(FollowError::Projections(error @ ProjectionError::NeedsRebuild { .. })) => {
+                    tracing::warn!(%error, "making the projections anew");
+                    self.reset(false, true).await
                 }
                 Err(error) => Err(error),
             };
             if let Err(error) = next {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "the search index will be tried again"
+                    "index and projections will be tried again"
                 );
                 tokio::select! {
                     () = tokio::time::sleep(RETRY_AFTER) => {}
@@ -214,9 +250,15 @@ impl Following {
         }
     }
 
-    async fn reset(&mut self) -> Result<(), FollowError> {
-        let dir = self.place.dir.clone();
-        blocking(move || SearchIndex::reset(&dir)).await?;
+    async fn reset(&mut self, index: bool, projections: bool) -> Result<(), FollowError> {
+        let (dir, projected) = (self.place.dir.clone(), self.projected.clone());
+        blocking(move || {
+            if index {
+                SearchIndex::reset(&dir)?;
+            }
+            if projections { projected.reset().map_err(FollowError::from) } else { Ok(()) }
+        })
+        .await?;
         self.resets += 1;
         self.report(None);
         Ok(())
@@ -232,20 +274,22 @@ impl Following {
                 writer
             }
         };
-        let mut indexing = Some(Indexing::new(writer));
-        self.report(indexing.as_ref());
+        let projections = self.projected.current();
+        let projecting = blocking(|| Projecting::new(projections)).await?;
+        let mut applying = Some(Applying { indexing: Indexing::new(writer), projecting });
+        self.report(applying.as_ref());
         loop {
-            let woken = if self.read_on(&mut indexing).await? {
-                self.wait(indexing.as_ref().and_then(Indexing::due)).await
+            let woken = if self.read_on(&mut applying).await? {
+                self.wait(applying.as_ref().and_then(Applying::due)).await
             } else {
                 Woken::Stop
             };
             match woken {
                 Woken::New => {}
-                Woken::Due => self.with(&mut indexing, Indexing::commit).await?,
+                Woken::Due => self.with(&mut applying, Applying::flush).await?,
                 Woken::Rebuild => return Ok(Next::Rebuild),
                 Woken::Stop => {
-                    self.with(&mut indexing, Indexing::finish).await?;
+                    self.with(&mut applying, Applying::finish).await?;
                     return Ok(Next::Stop);
                 }
             }
@@ -253,9 +297,9 @@ impl Following {
     }
 
     /// Applies everything that is committed and not applied yet; false when it was stopped in between.
-    async fn read_on(&mut self, indexing: &mut Option<Indexing>) -> Result<bool, FollowError> {
+    async fn read_on(&mut self, applying: &mut Option<Applying>) -> Result<bool, FollowError> {
         let size = self.head.borrow_and_update().size;
-        let from = indexing.as_ref().map_or(0, |indexing| indexing.next);
+        let from = applying.as_ref().map_or(0, Applying::next);
         if from >= size {
             return Ok(true);
         }
@@ -268,7 +312,7 @@ impl Following {
                 self.reader.keys().forget_bucket(bucket).await;
             }
             let far = size - batch.next > FAR_BEHIND;
-            self.with(indexing, move |indexing| indexing.apply(batch, far)).await?;
+            self.with(applying, move |applying| applying.apply(batch, far)).await?;
             if self.stop.is_cancelled() {
                 return Ok(false);
             }
@@ -276,26 +320,27 @@ impl Following {
         Ok(true)
     }
 
-    /// Works on the index away from the async threads, and tells how far it is then.
+    /// Works on index and projections away from the async threads, and tells how far they are then.
     async fn with(
         &self,
-        indexing: &mut Option<Indexing>,
-        work: impl FnOnce(&mut Indexing) -> Result<(), IndexError> + Send + 'static,
+        applying: &mut Option<Applying>,
+        work: impl FnOnce(&mut Applying) -> Result<(), FollowError> + Send + 'static,
     ) -> Result<(), FollowError> {
-        let Some(mut taken) = indexing.take() else { return Ok(()) };
+        let Some(mut taken) = applying.take() else { return Ok(()) };
         let (back, result) = blocking(move || {
             let result = work(&mut taken);
             (taken, result)
         })
         .await;
         self.report(Some(&back));
-        *indexing = Some(back);
-        Ok(result?)
+        *applying = Some(back);
+        result
     }
 
-    fn report(&self, indexing: Option<&Indexing>) {
-        let covered = indexing.and_then(|indexing| indexing.writer.cursor()).unwrap_or(0);
-        let progress = Progress { covered, size: self.head.borrow().size, resets: self.resets };
+    fn report(&self, applying: Option<&Applying>) {
+        let covered = applying.and_then(|applying| applying.indexing.writer.cursor()).unwrap_or(0);
+        let projected = applying.map_or(0, |applying| applying.projecting.next);
+        let progress = Progress { covered, projected, size: self.head.borrow().size, resets: self.resets };
         self.progress.send_if_modified(|known| {
             let changed = *known != progress;
             *known = progress;
@@ -332,6 +377,52 @@ enum Woken {
     Rebuild,
 }
 
+/// Index and projections, each as far as it is.
+struct Applying {
+    indexing: Indexing,
+    projecting: Projecting,
+}
+
+impl Applying {
+    /// Returns the first event that one of them lacks.
+    fn next(&self) -> u64 {
+        self.indexing.next.min(self.projecting.next)
+    }
+
+    fn apply(&mut self, batch: Batch, far: bool) -> Result<(), FollowError> {
+        let Self { indexing, projecting } = self;
+        let Batch { steps, changes, next, .. } = batch;
+        let (indexed, projected) = std::thread::scope(|scope| {
+            let projected = scope.spawn(|| projecting.apply(changes, next));
+            let indexed = indexing.apply(steps, next, far);
+            (indexed, projected.join())
+        });
+        indexed?;
+        Ok(projected.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.indexing.due().into_iter().chain(self.projecting.due()).min()
+    }
+
+    /// Commits what is due.
+    fn flush(&mut self) -> Result<(), FollowError> {
+        let now = Instant::now();
+        if self.indexing.due().is_some_and(|due| due <= now) {
+            self.indexing.commit()?;
+        }
+        if self.projecting.due().is_some_and(|due| due <= now) {
+            self.projecting.flush()?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), FollowError> {
+        self.projecting.flush()?;
+        Ok(self.indexing.finish()?)
+    }
+}
+
 /// The writer with what is known about its next commit.
 struct Indexing {
     writer: SearchWriter,
@@ -348,9 +439,13 @@ impl Indexing {
         Self { writer, next, committed_at: now.checked_sub(COMMIT_AFTER).unwrap_or(now) }
     }
 
-    fn apply(&mut self, batch: Batch, far: bool) -> Result<(), IndexError> {
-        for step in batch.steps {
+    fn apply(&mut self, steps: Vec<Step>, next: u64, far: bool) -> Result<(), IndexError> {
+        if next <= self.next {
+            return Ok(());
+        }
+        for step in steps {
             match step {
+                Step::Index(document) if document.seq < self.next => {}
                 Step::Index(document) => self.writer.apply(std::iter::once(*document))?,
                 Step::Forget(bucket) => {
                     let documents = self.writer.forget(&bucket.to_string())?;
@@ -358,7 +453,7 @@ impl Indexing {
                 }
             }
         }
-        self.next = batch.next;
+        self.next = next;
         let wait = if far { COMMIT_AFTER_FAR } else { COMMIT_AFTER };
         if self.committed_at.elapsed() >= wait { self.commit() } else { Ok(()) }
     }
@@ -384,6 +479,7 @@ impl Indexing {
 /// What becomes of one batch of events.
 struct Batch {
     steps: Vec<Step>,
+    changes: Vec<Change>,
     forgotten: Vec<Bucket>,
     /// The event after the batch.
     next: u64,
@@ -401,41 +497,53 @@ fn steps(events: Vec<ReadEvent>) -> Result<Batch, ReadError> {
         return Err(error.clone());
     }
     let next = events.last().map_or(0, |read| read.event.seq().0 + 1);
-    let steps: Vec<Step> = events.into_iter().filter_map(step).collect();
-    let forgotten = steps.iter().filter_map(|step| match step {
-        Step::Forget(bucket) => Some(bucket.clone()),
-        Step::Index(_) => None,
-    });
-    Ok(Batch { forgotten: forgotten.collect(), next, steps })
+    let mut batch = Batch { steps: Vec::new(), changes: Vec::new(), forgotten: Vec::new(), next };
+    events.into_iter().for_each(|read| step(read, &mut batch));
+    Ok(batch)
 }
 
-fn step(read: ReadEvent) -> Option<Step> {
+fn step(read: ReadEvent, batch: &mut Batch) {
     let core = &read.event.core;
     let opened = match read.payload {
         Ok(opened) => opened,
         // What was destroyed is not searchable; nothing is wrong with that.
-        Err(error) if error.is_destroyed() => return None,
+        Err(error) if error.is_destroyed() => return,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(seq = core.seq.0, error, "an event cannot be read and will not be found");
-            return None;
+            return;
         }
     };
     let payload = &opened.payload;
-    match core.kind {
-        // It has nothing to read: its items are documents of their own.
-        Kind::Delivery => None,
-        Kind::DisposalOrdered | Kind::DisposalCompleted => {
-            let order = DisposalOrder::decode(payload.parts.first()?).ok()?;
-            Some(Step::Forget(order.bucket))
+    if matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted) {
+        let order = payload.parts.first().and_then(|part| DisposalOrder::decode(part).ok());
+        if let Some(DisposalOrder { bucket, .. }) = order {
+            batch.changes.push(Change::Forget(bucket.clone()));
+            batch.steps.push(Step::Forget(bucket.clone()));
+            batch.forgotten.push(bucket);
         }
-        kind => Some(Step::Index(Box::new(Document {
+        return;
+    }
+    let message = message_of(core.kind, payload);
+    let bucket = read.event.pack.as_ref().map(|pack| pack.bucket.to_string()).unwrap_or_default();
+    let rows = piperoll_projections::fold(&Observed {
+        seq: core.seq.0,
+        kind: core.kind,
+        recorded_at: core.recorded_at,
+        bucket: &bucket,
+        payload,
+        message: &message,
+    });
+    batch.changes.push(Change::Add(core.seq.0, rows));
+    // A skeleton has nothing to read: its items are documents of their own.
+    if core.kind != Kind::Delivery {
+        batch.steps.push(Step::Index(Box::new(Document {
             seq: core.seq.0,
-            kind,
+            kind: core.kind,
             recorded_at: core.recorded_at,
             class: core.class.as_str().to_owned(),
-            bucket: read.event.pack.as_ref().map(|pack| pack.bucket.to_string()).unwrap_or_default(),
-            message: message_of(kind, payload),
-        }))),
+            bucket,
+            message,
+        })));
     }
 }

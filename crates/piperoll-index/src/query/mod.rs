@@ -28,6 +28,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono_tz::Tz;
+use piperoll_format::Timestamp;
 
 pub use error::QueryError;
 
@@ -58,6 +59,46 @@ impl Query {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(Node::all(vec![self.0, other.0]))
+    }
+}
+
+/// What a query is restricted to, as far as that is certain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The business numbers, as they were written; all when empty.
+    pub numbers: Vec<String>,
+    /// Nothing before this moment.
+    pub from: Option<Timestamp>,
+    /// Nothing at or after this moment.
+    pub to: Option<Timestamp>,
+}
+
+impl Query {
+    /// Tells which numbers and times the query is restricted to. Alternatives and negations restrict nothing.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        let mut scope = Scope::default();
+        narrow(&self.0, &mut scope);
+        scope
+    }
+}
+
+fn narrow(node: &Node, scope: &mut Scope) {
+    let mut after = |moment: &Timestamp| scope.from = scope.from.max(Some(*moment));
+    match node {
+        Node::All(nodes) => nodes.iter().for_each(|node| narrow(node, scope)),
+        Node::After(moment) => after(moment),
+        Node::Before(moment) => scope.to = Some(scope.to.map_or(*moment, |to| to.min(*moment))),
+        Node::During(from, to) => {
+            after(from);
+            scope.to = Some(scope.to.map_or(*to, |known| known.min(*to)));
+        }
+        Node::Fact { field: FactField::Number, value, is_prefix: false } => scope.numbers.push(value.clone()),
+        Node::Fact { field: FactField::Conversation, value, is_prefix: false } => {
+            let number = value.split(':').next().unwrap_or_default();
+            scope.numbers.push(number.to_owned());
+        }
+        _ => {}
     }
 }
 

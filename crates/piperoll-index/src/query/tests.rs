@@ -238,3 +238,13 @@ fn canonical_text_of_any_query_parses_back_to_it() {
 fn any_text_is_a_query_or_an_error() {
     bolero::check!().with_iterations(20_000).with_type::<String>().for_each(|typed| check_round_trip(typed));
 }
+
+#[test]
+fn the_scope_of_a_query_is_what_every_match_has() {
+    let scope = |text: &str| Query::parse(text, Tz::UTC).unwrap().scope();
+    let found = scope("loan number:100 after:2026-01-01 before:2026-02-01");
+    assert_eq!(found.numbers, ["100"]);
+    assert!(found.from.is_some() && found.to.is_some());
+    assert_eq!(scope("loan OR number:100"), Scope::default());
+    assert_eq!(scope("-number:100"), Scope::default());
+}

@@ -133,7 +133,10 @@ fn a_stop_of_the_archive_is_possible_loss_up_to_36_hours_and_certain_after() {
         assert_eq!((found[0].cause, found[0].from, found[0].to), (expected, HOUR, end));
         assert_eq!(found[0].evidence, [1, 2]);
     }
-    let short = [fact(HOUR, 1, Beat { from: 0, to: HOUR }), fact(2 * HOUR, 2, Beat { from: HOUR + DOWNTIME_MIN, to: 2 * HOUR })];
+    let short = [
+        fact(HOUR, 1, Beat { from: 0, to: HOUR }),
+        fact(2 * HOUR, 2, Beat { from: HOUR + DOWNTIME_MIN, to: 2 * HOUR }),
+    ];
     assert_eq!(downtimes(&short, 2 * HOUR), []);
     assert_eq!(downtimes(&[], 99 * DAY), [], "before the first beat nothing is claimed");
 }
@@ -164,9 +167,13 @@ fn a_phone_that_nobody_opens_is_a_warning_after_ten_days_and_a_loss_after_fourte
     let signs = [fact(0, 1, ()), fact(2 * DAY, 2, ())];
     assert_eq!(unopened(&signs, 12 * DAY), []);
     let warned = unopened(&signs, 13 * DAY);
-    assert_eq!(warned.iter().map(|span| (span.cause, span.from)).collect::<Vec<_>>(), [(Cause::PhoneUnopened, 12 * DAY)]);
+    assert_eq!(
+        warned.iter().map(|span| (span.cause, span.from)).collect::<Vec<_>>(),
+        [(Cause::PhoneUnopened, 12 * DAY)]
+    );
     let lost = unopened(&signs, 20 * DAY);
-    let expected = [(Cause::PhoneUnopened, 12 * DAY, 16 * DAY), (Cause::PhoneUnopenedLost, 16 * DAY, 20 * DAY)];
+    let expected =
+        [(Cause::PhoneUnopened, 12 * DAY, 16 * DAY), (Cause::PhoneUnopenedLost, 16 * DAY, 20 * DAY)];
     assert_eq!(lost.iter().map(|span| (span.cause, span.from, span.to)).collect::<Vec<_>>(), expected);
     assert_eq!(lost[1].evidence, [2]);
     assert_eq!(unopened(&[], 99 * DAY), [], "a number that never was on the app is not claimed to be");
@@ -193,12 +200,16 @@ fn history_tells_which_pieces_are_missing_and_that_it_never_ended() {
         fact(5, 3, Piece::Followed { id: "a".to_owned() }),
     ];
     let found = history::missing(&media, 2 * DAY);
-    assert_eq!((found[0].cause, found[0].count, found[0].evidence.clone()), (Cause::HistoryMedia, 1, vec![2]));
+    assert_eq!(
+        (found[0].cause, found[0].count, found[0].evidence.clone()),
+        (Cause::HistoryMedia, 1, vec![2])
+    );
 }
 
 #[test]
 fn what_points_at_nothing_is_missing_after_a_while() {
-    let status = |target: &str, status: &str| Pointer::Status { target: target.to_owned(), status: status.to_owned() };
+    let status =
+        |target: &str, status: &str| Pointer::Status { target: target.to_owned(), status: status.to_owned() };
     let pointers = [
         fact(0, 1, status("unseen", "sent")),
         fact(1, 2, status("unseen", "delivered")),
@@ -213,7 +224,8 @@ fn what_points_at_nothing_is_missing_after_a_while() {
     ]);
     assert_eq!(reference::missing(&pointers, &known, 10), [], "webhooks are not in order");
     let found = reference::missing(&pointers, &known, DAY);
-    let shortly: Vec<_> = found.iter().map(|missing| (missing.cause, missing.count, missing.evidence.clone())).collect();
+    let shortly: Vec<_> =
+        found.iter().map(|missing| (missing.cause, missing.count, missing.evidence.clone())).collect();
     assert_eq!(
         shortly,
         [
@@ -231,7 +243,13 @@ fn signals_of(value: &Value) -> Vec<(Aspect, State, Cause)> {
         Signal::Set { aspect, state, cause, .. } => Some((aspect, state, cause)),
         _ => None,
     };
-    found.filter_map(read).filter(|(aspect, ..)| *aspect != Aspect::Permission || value.get("answer").is_none_or(|answer| answer.get("error").is_some())).collect()
+    found
+        .filter_map(read)
+        .filter(|(aspect, ..)| {
+            *aspect != Aspect::Permission
+                || value.get("answer").is_none_or(|answer| answer.get("error").is_some())
+        })
+        .collect()
 }
 
 #[test]
@@ -279,7 +297,9 @@ fn notices_are_read_wherever_their_members_stand() {
     for (value, aspect, state, cause) in cases {
         assert_eq!(signals_of(&value), [(aspect, state, cause)], "{value}");
     }
-    for nothing in [json!({"event": "VERIFIED_ACCOUNT"}), json!([]), json!({"object": "phone_number", "status": 500})] {
+    for nothing in
+        [json!({"event": "VERIFIED_ACCOUNT"}), json!([]), json!({"object": "phone_number", "status": 500})]
+    {
         assert_eq!(signals_of(&nothing), [], "{nothing}");
     }
 }

@@ -35,9 +35,15 @@ impl Cause {
             Self::Reconnected => "the number was connected again",
             Self::NotConnected => "the number was not connected to the archive",
             Self::Disconnected => "the connection to the WhatsApp Business Platform was ended",
-            Self::Offboarded => "the phone was changed or the app installed again; nothing was delivered until it reconnected",
-            Self::PrimaryInactivity => "WhatsApp disconnected the number: the phone was not used for about 14 days",
-            Self::CompanionInactivity => "WhatsApp disconnected the number: a linked device was not used for about 30 days",
+            Self::Offboarded => {
+                "the phone was changed or the app installed again; nothing was delivered until it reconnected"
+            }
+            Self::PrimaryInactivity => {
+                "WhatsApp disconnected the number: the phone was not used for about 14 days"
+            }
+            Self::CompanionInactivity => {
+                "WhatsApp disconnected the number: a linked device was not used for about 30 days"
+            }
             Self::BusinessDowngrade => "the business left the platform for the plain app",
             Self::NumberChanged => "the phone changed its number",
             Self::AccountDeleted => "the WhatsApp account was deleted",
@@ -46,12 +52,16 @@ impl Cause {
             Self::AccountRestricted => "WhatsApp restricted the account",
             Self::NumberNotConnected => "WhatsApp reports the number as not connected",
             Self::NotOnBusinessApp => "the number left the Business app: nothing written in the app arrives",
-            Self::PermissionLost => "WhatsApp refuses to answer for the number: a token or permission was lost",
+            Self::PermissionLost => {
+                "WhatsApp refuses to answer for the number: a token or permission was lost"
+            }
             Self::SubscriptionMissing => "no app is subscribed to the account: no webhook is sent",
             Self::CallbackChanged => "webhooks are sent to another address than before",
             Self::DeviceWiped => "the phone was wiped",
             Self::DeviceOffline => "the phone cannot be reached by the device management",
-            Self::DowntimeLost => "the archive did not run for more than 36 hours: WhatsApp stopped repeating",
+            Self::DowntimeLost => {
+                "the archive did not run for more than 36 hours: WhatsApp stopped repeating"
+            }
             Self::Downtime => "the archive did not run; what WhatsApp repeats may have made up for it",
             Self::Silence => "nothing arrived for much longer than is usual for the number",
             Self::PhoneUnopened => "no sign of the Business app for 10 days; WhatsApp disconnects after 14",

@@ -22,6 +22,9 @@ pub struct LedgerView {
     pub checkpoint: String,
     /// The search index covers every event with a lower `seq`.
     pub complete_to: u64,
+    /// The projections cover every event with a lower `seq`.
+    #[serde(default)]
+    pub projected_to: u64,
     /// The retention policies in force.
     pub policies: Vec<PolicyView>,
     /// Where it is kept.
