@@ -224,7 +224,8 @@ fn head_of(line: &[u8]) -> Option<Head<'_>> {
             Some(Head { date, is_year_first, time, rest: rest.strip_prefix(' ').unwrap_or(rest) })
         }
         None => {
-            let (stamp, rest) = line.split_once(" - ").or_else(|| Some((line.strip_suffix(" -")?, "")))?;
+            let (stamp, rest) =
+                line.split_once(" - ").or_else(|| Some((line.strip_suffix(" -")?, &line[line.len()..])))?;
             let (date, is_year_first, time) = stamp_of(stamp)?;
             Some(Head { date, is_year_first, time, rest })
         }
