@@ -99,7 +99,8 @@ impl Sns {
         }
         let url = envelope.subscribe_url.as_deref().and_then(|url| regional(url, &envelope.topic_arn));
         let url = url.ok_or_else(|| {
-            let message = "subscription: expected an address on the host of the topic's region, found another";
+            let message =
+                "subscription: expected an address on the host of the topic's region, found another";
             ApiError::new(ErrorCode::Unauthenticated, message)
         })?;
         let answer = self.client().await?.get(url).send().await.map_err(unreachable)?;
@@ -107,7 +108,8 @@ impl Sns {
             tracing::info!(topic = envelope.topic_arn, "a subscription of Amazon SNS is confirmed");
             return Ok(());
         }
-        let message = format!("Amazon SNS answered the confirmation with status {}", answer.status().as_u16());
+        let message =
+            format!("Amazon SNS answered the confirmation with status {}", answer.status().as_u16());
         Err(ApiError::new(ErrorCode::Unavailable, message))
     }
 
@@ -119,7 +121,8 @@ impl Sns {
         }
         let bytes = fetch(self.client().await?, url.clone()).await?;
         let certificate = SigningCertificate::read(&bytes).ok_or_else(|| {
-            let message = format!("certificate: expected a PEM certificate with an RSA key for `{CERTIFICATE_NAME}`");
+            let message =
+                format!("certificate: expected a PEM certificate with an RSA key for `{CERTIFICATE_NAME}`");
             ApiError::new(ErrorCode::Unauthenticated, message)
         })?;
         let certificate = Arc::new(certificate);
@@ -187,7 +190,8 @@ fn regional(url: &str, topic_arn: &str) -> Option<Url> {
 async fn fetch(client: &reqwest::Client, url: Url) -> Result<Vec<u8>, ApiError> {
     let mut answer = client.get(url).send().await.map_err(unreachable)?;
     if !answer.status().is_success() {
-        let message = format!("Amazon SNS answered with status {} instead of a certificate", answer.status().as_u16());
+        let message =
+            format!("Amazon SNS answered with status {} instead of a certificate", answer.status().as_u16());
         return Err(ApiError::new(ErrorCode::Unavailable, message));
     }
     let mut bytes = Vec::new();
