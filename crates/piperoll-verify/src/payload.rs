@@ -15,6 +15,11 @@ use crate::pool::with_codec;
 use crate::reader::{LedgerReader, PARALLEL_READS};
 use crate::segment::StoredEvent;
 
+/// Whether another key might open what could not be opened.
+fn may_be_wrong_key(event: &StoredEvent, opened: &Result<Opened, ReadError>) -> bool {
+    event.core.payload.key.is_some() && matches!(opened, Err(ReadError::Damaged { .. }))
+}
+
 /// An opened payload; it meets the commitment in the core.
 #[derive(Clone, Debug)]
 pub struct Opened {
@@ -42,6 +47,37 @@ impl LedgerReader {
     /// [`ReadError::Disposed`] when the pack is gone after its lock had ended, [`ReadError::Missing`] when it is
     /// gone before, [`ReadError::NoKey`], [`ReadError::Damaged`], [`ReadError::Store`].
     pub async fn payload(&self, event: &StoredEvent) -> Result<Opened, ReadError> {
+        let mut opened = self.open_once(event).await;
+        if may_be_wrong_key(event, &opened) {
+            self.forget_keys_of(event).await;
+            opened = self.open_once(event).await;
+        }
+        opened
+    }
+
+    /// Opens those again that could not be opened, with keys that are read anew.
+    ///
+    /// Key objects are read as they are listed. One of a commit that lost its race, listed before that of the winner,
+    /// gives a wrong key for the same name; once the winner's segment is there, a new listing tells them apart.
+    pub(crate) async fn open_again(&self, events: &mut [ReadEvent]) {
+        let mut forgotten = Vec::new();
+        for read in events.iter_mut().filter(|read| may_be_wrong_key(&read.event, &read.payload)) {
+            let bucket = read.event.pack.as_ref().map(|pack| pack.bucket.clone());
+            if !forgotten.contains(&bucket) {
+                self.forget_keys_of(&read.event).await;
+                forgotten.push(bucket);
+            }
+            read.payload = self.open_once(&read.event).await;
+        }
+    }
+
+    async fn forget_keys_of(&self, event: &StoredEvent) {
+        if let Some(pack) = &event.pack {
+            self.keys().forget_bucket(&pack.bucket).await;
+        }
+    }
+
+    async fn open_once(&self, event: &StoredEvent) -> Result<Opened, ReadError> {
         let (pack, range) = place(event)?;
         let name = pack.name(event.segment);
         let stored = self.pack_range(&name, pack, range, event.seq()).await?;

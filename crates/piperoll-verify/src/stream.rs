@@ -209,7 +209,7 @@ async fn open_unit(
         packs.into_iter().map(|(pack, range, ids)| read_stretch(reader.clone(), pack, range, ids)).collect();
     let stretches: Vec<Stretch> = stream::iter(reads).buffered(STRETCHES_AHEAD).try_collect().await?;
     let ledger = reader.ledger();
-    let events = compute(move || {
+    let mut events: Vec<ReadEvent> = compute(move || {
         let opened = unit.into_iter().zip(needs);
         opened
             .map(|(event, need)| {
@@ -219,6 +219,7 @@ async fn open_unit(
             .collect()
     })
     .await;
+    reader.open_again(&mut events).await;
     Ok((events, taken))
 }
 
