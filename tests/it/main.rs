@@ -4,6 +4,7 @@
 
 mod access;
 mod capture;
+mod coverage;
 mod dispose;
 mod extract;
 mod limit;

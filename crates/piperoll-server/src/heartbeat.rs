@@ -6,8 +6,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use piperoll_format::{Kind, Submission};
-use piperoll_projections::coverage::{Cause, DOWNTIME_MIN, State};
+use piperoll_format::{Kind, Seq, Submission};
+use piperoll_projections::coverage::{Cause, State};
 use piperoll_projections::{day, utc};
 use serde::Serialize;
 
@@ -17,6 +17,9 @@ use crate::error::ApiError;
 
 /// The pause before a beat that could not be committed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// How long the watch waits for the projections.
+const PROJECTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Findings in one report.
 const FINDINGS_MAX: usize = 1_000;
@@ -83,12 +86,18 @@ impl Archive {
         }
     }
 
-    /// Starts the heartbeat in the background; [`Self::close`] ends it with a last beat.
-    pub(crate) fn start_heartbeat(self: &Arc<Self>) {
+    /// Commits a first beat and goes on in the background; [`Self::close`] ends that with a last beat.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub(crate) async fn start_heartbeat(self: &Arc<Self>) -> Result<(), ApiError> {
+        // A claim about the time before the start would be false.
+        let from = self.record_beat(self.now_micros()).await?;
         let mut task = self.coverage.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.is_none() {
-            *task = Some(tokio::spawn(beat_on(Arc::downgrade(self))));
+            *task = Some(tokio::spawn(beat_on(Arc::downgrade(self), from)));
         }
+        Ok(())
     }
 
     /// Ends the heartbeat.
@@ -100,30 +109,41 @@ impl Archive {
         }
     }
 
-    /// Commits a heartbeat for the time since `from` (microseconds), what changed, and the findings of the day before
-    /// if they are due. Returns the moment until which the capture is on record.
+    /// Commits a heartbeat for the time since `from` (microseconds since the epoch), and then what [`Self::look`] finds.
+    /// Returns the moment until which the capture is on record.
     ///
     /// # Errors
     /// Those of reading and of a commit.
     pub async fn beat(&self, from: i64) -> Result<i64, ApiError> {
+        let to = self.record_beat(from).await?;
+        self.look().await?;
+        Ok(to)
+    }
+
+    /// Commits a heartbeat for the time since `from`.
+    pub(crate) async fn record_beat(&self, from: i64) -> Result<i64, ApiError> {
         let to = self.now_micros();
         let from = from.min(to);
-        // Everything committed so far, so that the state is as of this beat.
-        let size = self.engine().head().borrow().size;
-        if let Some(last) = size.checked_sub(1) {
-            self.projected(piperoll_format::Seq(last)).await;
-        }
         let projections = self.projections();
         let counts = tokio::task::spawn_blocking(move || projections.arrivals(from, to));
         let counts = counts.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
-        let numbers = counts.iter().map(|(number, items)| Beating { number, items: *items }).collect();
+        let counts = counts.iter().filter(|_| from < to);
+        let numbers = counts.map(|(number, items)| Beating { number, items: *items }).collect();
         let beat = Beat { from: utc(from), to: utc(to), numbers, capturing: true };
-        let committed = self.record(own(Kind::CoverageHeartbeat, &beat, to)).await?;
-        self.projected(committed).await;
-        let book = self.compute_gaps().await?;
-        self.note_changes(&book, to).await?;
-        self.report_findings(&book, to).await?;
+        let _ = self.record(own(Kind::CoverageHeartbeat, &beat, to)).await?;
         Ok(to)
+    }
+
+    /// Commits how the state of each number changed, and the findings of the day before if they are due.
+    async fn look(&self) -> Result<(), ApiError> {
+        let size = self.engine().head().borrow().size;
+        if let Some(last) = size.checked_sub(1) {
+            // Later is better than never: a follower in trouble must not stop the watch.
+            drop(tokio::time::timeout(PROJECTED_WITHIN, self.projected(Seq(last))).await);
+        }
+        let (book, now) = (self.compute_gaps().await?, self.now_micros());
+        self.note_changes(&book, now).await?;
+        self.report_findings(&book, now).await
     }
 
     /// Commits each change of a number's state once.
@@ -135,9 +155,9 @@ impl Archive {
                 continue;
             };
             let noted = self.projections().noted_coverage(&number.number).map_err(ApiError::internal)?;
-            if noted.is_some_and(|(state, _)| state == interval.state)
-                && noted.is_some_and(|(_, known)| known == cause.cause || interval.state == State::Open)
-            {
+            // A number that begins as it should is no news.
+            let (state, known) = noted.unwrap_or((State::Open, cause.cause));
+            if state == interval.state && (known == cause.cause || state == State::Open) {
                 continue;
             }
             let changed = Changed {
@@ -165,6 +185,9 @@ impl Archive {
     async fn report_findings(&self, book: &Book, now: i64) -> Result<(), ApiError> {
         let hour = i64::from(self.coverage.settings().findings_hour);
         let start = (now - hour * HOUR).div_euclid(DAY) * DAY - DAY;
+        if self.engine().genesis().created_at.0 >= (start + DAY).max(0).cast_unsigned() {
+            return Ok(());
+        }
         let name = day(start);
         if self.projections().has_findings(&name).map_err(ApiError::internal)? {
             return Ok(());
@@ -194,38 +217,40 @@ impl Archive {
     }
 }
 
-/// Beats until the archive is closed.
-async fn beat_on(archive: std::sync::Weak<Archive>) {
+/// Beats until the archive is closed. The first beat is on record already.
+async fn beat_on(archive: std::sync::Weak<Archive>, mut from: i64) {
     let Some(first) = archive.upgrade() else { return };
-    let CoverageSettings { heartbeat_every, .. } = first.coverage.settings().clone();
+    let every = first.coverage.settings().heartbeat_every;
     let stop = first.coverage.stop.clone();
-    // A claim about the time before the start would be false.
-    let mut from = first.now_micros();
+    let mut looked = first.look().await;
     drop(first);
     loop {
-        let Some(archive) = archive.upgrade() else { return };
-        let wait = match archive.beat(from).await {
-            Ok(to) => {
-                from = to;
-                heartbeat_every
-            }
+        let wait = match looked {
+            Ok(()) => every,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat will be tried again");
-                // What fails for longer than a short stop leaves a hole: nothing could be received.
-                if archive.now_micros() - from > DOWNTIME_MIN {
-                    from = archive.now_micros();
-                }
+                tracing::warn!(error = &error as &dyn std::error::Error, "the coverage watch will be tried again");
                 RETRY_AFTER
             }
         };
-        drop(archive);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => break,
         }
+        let Some(archive) = archive.upgrade() else { return };
+        looked = match archive.record_beat(from).await {
+            Ok(to) => {
+                from = to;
+                archive.look().await
+            }
+            Err(error) => {
+                // While nothing can be committed nothing is received: the hole stays open in the ledger.
+                from = archive.now_micros();
+                Err(error)
+            }
+        };
     }
     if let Some(archive) = archive.upgrade() {
-        drop(archive.beat(from).await);
+        drop(archive.record_beat(from).await);
     }
 }
 

@@ -74,7 +74,7 @@ impl Archive {
     pub async fn search(&self, caller: &Caller, search: &Search) -> Result<Searched, ApiError> {
         let query = self.parse(search)?;
         let canonical = query.to_string();
-        let gaps = self.gaps_in(&query).await?;
+        let gaps = self.gaps_in(&query).await;
         let (hits, index_took) = self.find(query, search.page).await?;
         let (events, next_before) = self.show(&hits, search.page).await?;
         let access = Access {
@@ -165,8 +165,10 @@ impl Archive {
         let sender = source.parse().unwrap_or(Sender::Meta);
         match self.senders.get(sender) {
             Some(check) => check.still_accepts(sender, kept, body),
-            None => sender == Sender::Meta
-                && whatsapp::verify(Some(kept), body, &self.whatsapp.app_secrets).is_ok(),
+            None => {
+                sender == Sender::Meta
+                    && whatsapp::verify(Some(kept), body, &self.whatsapp.app_secrets).is_ok()
+            }
         }
     }
 

@@ -54,7 +54,7 @@ pub async fn run(
     let document = serde_json::to_vec(&started).expect("texts are always JSON");
     let started = Submission::own(Kind::LedgerStarted, "application/json", document);
     let _ = archive.record(started).await.map_err(std::io::Error::other)?;
-    archive.start_heartbeat();
+    archive.start_heartbeat().await.map_err(std::io::Error::other)?;
     let service = TowerToHyperService::new(router(archive));
     let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     let mut shutdown = pin!(shutdown);

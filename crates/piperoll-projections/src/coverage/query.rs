@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use piperoll_sources::Direction;
+use piperoll_sources::{Direction, Origin};
 
 use super::beat::Beat;
 use super::fold::{ARCHIVE, of_account, of_app, of_phone};
@@ -318,7 +318,7 @@ impl Projections {
         for target in pointers.iter().filter_map(|pointer| pointer.value.target()) {
             if !known.contains_key(target) {
                 let known_of = self.what_is_known(target)?;
-                drop(known.insert(target.to_owned(), known_of));
+                let _previous = known.insert(target.to_owned(), known_of);
             }
         }
         Ok((reference::missing(&pointers, &known, options.now), is_complete))
@@ -330,7 +330,12 @@ impl Projections {
         let mut known = Known::default();
         for fact in self.facts::<About>(Table::Item, id, EVER, LOOKED_AT)? {
             match fact.value {
-                About::Message { .. } | About::Answered { .. } => known.content = true,
+                // What the app sent is reported by its echo; nothing else says that it was sent.
+                About::Message { origin, .. } => {
+                    known.content = true;
+                    known.sent |= origin != Some(Origin::Api);
+                }
+                About::Answered { .. } => known.content = true,
                 // What failed was never sent; that is no gap.
                 About::Status { status, .. } if matches!(status.as_str(), "sent" | "failed") => {
                     known.sent = true

@@ -119,6 +119,9 @@ impl Missing {
             Cause::DanglingReference | Cause::Unsupported | Cause::Silence | Cause::NumberNotConnected => {
                 phone.to_owned()
             }
+            Cause::NotConnected => format!(
+                "if the business shared its history, up to 180 days before the connection are here; for the rest, {phone}"
+            ),
             Cause::CanaryMissing => "check the test handset, then the number's subscription".to_owned(),
             Cause::DeviceWiped => "set up the Business app again on the phone".to_owned(),
             _ => return None,
