@@ -8,7 +8,7 @@ use piperoll_store::faulty::{Fault, Operation, Outcome};
 use piperoll_store::{FaultyStore, Lock, ObjectKey};
 use piperoll_tests::{NOW, until};
 
-use crate::pair::{Both, locks, names, write, write_brief};
+use crate::pair::{Both, brief_buckets, locks, names, write, write_brief};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_copies_what_is_written_meanwhile() {
@@ -95,7 +95,7 @@ async fn a_lost_or_ambiguous_answer_of_the_replica_duplicates_and_loses_nothing(
                 let mut both = Both::new().await;
                 let store = Arc::new(FaultyStore::new(both.pair.replica.clone()));
                 store.inject(Fault::once(operation, &both.archive.prefix(kind), outcome));
-                both.pair.replica = store;
+                both.pair.replica = store.clone();
                 let engine = both.archive.open().await;
                 let (progress, following) = both.follow(&engine);
                 write(&engine, 0, 2).await;
@@ -105,6 +105,8 @@ async fn a_lost_or_ambiguous_answer_of_the_replica_duplicates_and_loses_nothing(
                 engine.close().await;
                 drop(engine);
                 following.await.unwrap();
+                // Not every operation is needed for every kind of object.
+                store.heal();
                 both.check_equal().await;
             }
         }
@@ -121,10 +123,7 @@ async fn what_was_disposed_of_goes_from_the_replica_too() {
     // This one is destroyed before it was ever copied.
     write_brief(&engine, "wamid.late").await;
     both.archive.clock.set(NOW + 60_000_000);
-    let mut buckets: Vec<_> = engine.inventory().unwrap().into_iter().map(|object| object.bucket).collect();
-    buckets.retain(|bucket| bucket.class().as_str() == "brief");
-    buckets.dedup();
-    assert_eq!(buckets.len(), 2);
+    let buckets = brief_buckets(&engine, 2).await;
     for bucket in &buckets {
         let disposed = engine.dispose(bucket, "due", "test").await.unwrap();
         assert!(disposed.completed.is_some());

@@ -6,6 +6,7 @@
 mod copy;
 mod pair;
 mod scrub;
+mod served;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use piperoll_engine::Engine;
-use piperoll_format::{ObjectName, Timestamp};
+use piperoll_format::{Bucket, ObjectName, Timestamp};
 use piperoll_replica::{Copier, FollowSettings, Pair, Progress, Stores, follow};
 use piperoll_store::{Clock as _, DirectoryStore, LockStatus, ObjectKey, WormStore};
-use piperoll_tests::{TestArchive, message, numbered_message, submit_one};
+use piperoll_tests::{TestArchive, message, numbered_message, submit_one, until};
 use piperoll_verify::report::Report;
 use piperoll_verify::verify::{VerifyOptions, verify_ledger};
 use tokio::sync::watch;
@@ -119,4 +119,18 @@ pub(crate) async fn write_brief(engine: &Engine, id: &str) {
 /// Returns the names of the objects of a kind, such as `payloads/`.
 pub(crate) async fn names(store: &dyn WormStore, prefix: &str) -> Vec<String> {
     locks(store).await.into_keys().filter(|name| name.starts_with(prefix)).collect()
+}
+
+/// Returns the buckets of brief messages when there are so many: receipts go out before the inventory is up to date.
+pub(crate) async fn brief_buckets(engine: &Engine, expected: usize) -> Vec<Bucket> {
+    let mut buckets = Vec::new();
+    until("the inventory has the buckets", || {
+        let inventory = engine.inventory().unwrap().into_iter().map(|object| object.bucket);
+        buckets = inventory.filter(|bucket| bucket.class().as_str() == "brief").collect();
+        buckets.sort();
+        buckets.dedup();
+        buckets.len() == expected
+    })
+    .await;
+    buckets
 }

@@ -5,7 +5,7 @@ use piperoll_replica::scrub::{Pass, Repair, Scrubber};
 use piperoll_store::{Lock, ObjectKey};
 use piperoll_tests::NOW;
 
-use crate::pair::{Both, locks, names, write, write_brief};
+use crate::pair::{Both, brief_buckets, locks, names, write, write_brief};
 
 async fn scrub(both: &Both) -> (Pass, Vec<Repair>) {
     let mut scrubber = Scrubber::new(&both.stores());
@@ -133,8 +133,7 @@ async fn what_was_ordered_to_go_is_not_missing_and_goes_everywhere() {
     let brief = names(&*both.pair.replica, "payloads/brief/").await.remove(0);
     let kept = std::fs::read(both.path("replica", &brief)).unwrap();
     both.archive.clock.set(NOW + 60_000_000);
-    let bucket = engine.inventory().unwrap().into_iter().map(|object| object.bucket);
-    let bucket = bucket.into_iter().find(|bucket| bucket.class().as_str() == "brief").unwrap();
+    let bucket = brief_buckets(&engine, 1).await.remove(0);
     engine.dispose(&bucket, "due", "test").await.unwrap();
     both.copy().await;
     // As if the replica had not given it up when the order was copied.
