@@ -242,7 +242,7 @@ fn create(program: &Path, dir: &Path, place: &Place) -> Result<Archive> {
 }
 
 fn ingest(
-    phase: &Phase,
+    phase: &'static Phase,
     archive: &Archive,
     supply: &Arc<Supply>,
     seconds: u64,

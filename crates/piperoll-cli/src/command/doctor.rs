@@ -10,7 +10,9 @@ use std::time::Duration;
 use comfy_table::{Cell, Color};
 use piperoll_format::{ObjectName, Timestamp};
 use piperoll_index::{Options, SearchIndex};
-use piperoll_store::{Clock as _, Enforcement, ObjectKey, ProbeOutcome, SystemClock, WormStore};
+use piperoll_store::{
+    Clock as _, Enforcement, ObjectKey, ProbeOutcome, ProbeReport, StoreDescription, SystemClock, WormStore,
+};
 use piperoll_verify::LedgerReader;
 use serde::Serialize;
 use serde_json::Value;

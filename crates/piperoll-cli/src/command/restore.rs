@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use piperoll_engine::Recovering;
 use piperoll_format::{Kind, ObjectName, Seq};
 use piperoll_policy::Policy;
-use piperoll_store::{LockMode, ObjectKey, Reading, WormStore};
+use piperoll_store::{LockMode, ObjectKey, Reading};
 use piperoll_verify::LedgerReader;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -69,15 +69,15 @@ pub(crate) async fn run(global: &Global, args: &RestoreArgs, output: &Output) ->
     let started = Instant::now();
     let directory = ArchiveDirectory::new(global.directory());
     let named = choose_store(&directory, args)?;
-    let store = StorePlace::new(&directory, &named).open()?;
+    let store = StorePlace::new(&directory, &named).open_read_only()?;
     let ledger = the_ledger(&*store).await?;
     let reader = LedgerReader::open(store.clone(), ledger).await?;
-    let _report = require_promises(&*store).await?;
+    let mode = if named.is_s3() { lock_mode(&reader).await? } else { None };
+    let named = StoreSettings { mode: named.mode.or(mode), ..named };
+    let _report = require_promises(&*StorePlace::new(&directory, &named).open()?).await?;
     put_keys_back(&directory, args.keys.as_deref(), &reader)?;
     if named.url.is_some() && !directory.config().exists() {
-        let mode = lock_mode(&reader).await?;
-        let settings = StoreSettings { mode, ..named };
-        create_secret_file(&directory.config(), settings.to_toml().as_bytes())?;
+        create_secret_file(&directory.config(), named.to_toml().as_bytes())?;
     }
     put_policies_back(&directory, &reader, output).await?;
     let has_tokens = directory.tokens().exists();
