@@ -1,6 +1,7 @@
 //! The programs as people and scripts use them: real processes on real directories.
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap and measure")]
 
+mod bucket;
 mod damage;
 mod kill;
 mod story;

@@ -20,6 +20,7 @@ stories! {
     disposal
     errors
     first_steps
+    restore
     server
     tokens
     verification

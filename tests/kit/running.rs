@@ -31,10 +31,20 @@ impl Running {
     /// When it ends instead.
     #[must_use]
     pub fn start(home: &Path, dir: &str) -> Self {
+        Self::start_with(home, dir, &[])
+    }
+
+    /// Starts a server as [`Running::start`] does, with further variables in its environment.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    #[must_use]
+    pub fn start_with(home: &Path, dir: &str, environment: &[(String, String)]) -> Self {
         let log = File::options().create(true).append(true).open(home.join("serve.log")).unwrap();
         let mut child = command(piperoll(), home)
             .args(["--json", "--dir", dir, "serve", "--listen", "127.0.0.1:0"])
             .env("PIPEROLL_WHATSAPP_APP_SECRET", APP_SECRET)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
