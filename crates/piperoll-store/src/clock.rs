@@ -3,14 +3,22 @@
 //! Nothing in the libraries asks the operating system for the time; they take a [`Clock`].
 
 use std::fmt::Debug;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A source of wall-clock time.
+/// A source of wall-clock time, and of the time that really passes.
 pub trait Clock: Send + Sync + Debug {
     /// Returns the time in µs since the Unix epoch, UTC. It may step back; callers that need order
     /// keep the last value themselves.
     fn now_micros(&self) -> u64;
+
+    /// Returns the µs since some moment of this process's life. It never steps, whatever becomes of the wall clock,
+    /// so the difference of two answers tells how far the wall clock should have gone. A clock that knows nothing
+    /// better answers with the wall clock, which never jumps in comparison with itself.
+    fn elapsed_micros(&self) -> u64 {
+        self.now_micros()
+    }
 }
 
 /// The clock of the operating system.
@@ -24,33 +32,48 @@ impl Clock for SystemClock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         micros(since_epoch)
     }
+
+    #[expect(clippy::disallowed_methods, reason = "the single place where the archive asks for the time")]
+    fn elapsed_micros(&self) -> u64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        // The first answer may come before `START` is set; both are then the same moment.
+        micros(Instant::now().saturating_duration_since(*START))
+    }
 }
 
 /// A clock that moves only when it is told to; for tests.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    now: AtomicU64,
+    elapsed: AtomicU64,
+}
 
 impl ManualClock {
     /// Starts at `micros` µs since the Unix epoch.
     pub fn new(micros: u64) -> Self {
-        Self(AtomicU64::new(micros))
+        Self { now: AtomicU64::new(micros), elapsed: AtomicU64::new(0) }
     }
 
-    /// Moves to `micros` µs since the Unix epoch, forwards or backwards.
+    /// Jumps to `micros` µs since the Unix epoch, forwards or backwards, while no time passes.
     pub fn set(&self, micros: u64) {
-        self.0.store(micros, Ordering::SeqCst);
+        self.now.store(micros, Ordering::SeqCst);
     }
 
-    /// Moves forward by `step`, cut to whole µs, and returns the new time.
+    /// Lets `step`, cut to whole µs, pass, and returns the new time.
     pub fn advance(&self, step: Duration) -> u64 {
         let step = micros(step);
-        self.0.fetch_add(step, Ordering::SeqCst) + step
+        self.elapsed.fetch_add(step, Ordering::SeqCst);
+        self.now.fetch_add(step, Ordering::SeqCst) + step
     }
 }
 
 impl Clock for ManualClock {
     fn now_micros(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.now.load(Ordering::SeqCst)
+    }
+
+    fn elapsed_micros(&self) -> u64 {
+        self.elapsed.load(Ordering::SeqCst)
     }
 }
 
@@ -71,6 +94,7 @@ mod tests {
         assert_eq!(clock.now_micros(), 2_005);
         clock.set(1);
         assert_eq!(clock.now_micros(), 1);
+        assert_eq!(clock.elapsed_micros(), 2_000, "a jump takes no time");
     }
 
     #[test]

@@ -14,8 +14,9 @@
 //!
 //! One PUT for one object: services have lost the lock on objects uploaded in parts.
 //!
-//! Two things cost more than on a directory: a listing asks for the lock of each object, and an object
-//! that is not there is looked for among the versions, because a delete marker may lie over it.
+//! Three things cost more than on a directory: a listing asks for the lock of each object; an object
+//! that is not there is looked for among the versions, because a delete marker may lie over it; and on a
+//! service that lists by folders instead of bytes (SeaweedFS does), each page of a listing reads all of it.
 //!
 //! **What it does not stop:** a delete marker hides the name of an object, and S3 then accepts a create of
 //! the same name. Writers that ask the port where the ledger ends do not fall for it; the version that a
@@ -35,6 +36,7 @@ mod versions;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -59,7 +61,7 @@ use head::{CREATED, DERIVED, Head, ROLE};
 pub use location::{S3Location, S3Mode};
 use lock::{Attempts, PutLock};
 pub use options::{S3Credentials, S3Error, S3Options};
-use versions::{History, Position, Version};
+use versions::{History, Listing, Version};
 
 /// How many objects of a listing are asked for their locks at once.
 const HEADS_AT_ONCE: usize = 16;
@@ -83,6 +85,8 @@ struct Inner {
     location: S3Location,
     mode: S3Mode,
     clock: Arc<dyn Clock>,
+    /// Whether the service was seen to list in another order than that of the names' bytes.
+    is_unordered: AtomicBool,
 }
 
 impl fmt::Debug for S3Store {
@@ -113,7 +117,8 @@ impl S3Store {
     ) -> Result<Self, S3Error> {
         let clients = connect::connect(&options, connector)?;
         let S3Options { location, mode, .. } = options;
-        Ok(Self { inner: Arc::new(Inner { clients, location, mode, clock }) })
+        let is_unordered = AtomicBool::new(false);
+        Ok(Self { inner: Arc::new(Inner { clients, location, mode, clock, is_unordered }) })
     }
 }
 
@@ -293,31 +298,30 @@ impl Inner {
     async fn histories(
         &self,
         prefix: &str,
-        after: Option<Position>,
+        after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(ObjectKey, History)>, StoreError> {
         let full = self.location.name(prefix);
-        let (mut found, mut position): (Vec<(ObjectKey, History)>, _) = (Vec::new(), after.clone());
-        loop {
-            let wanted = limit - found.len().min(limit) + 1;
-            let page = versions::page(self.api(), &full, position.as_ref(), wanted).await;
-            let page = page.map_err(|error| error::from_page(prefix, error))?;
-            for version in page.versions {
-                let is_behind = after.as_ref().is_none_or(|after| version.name > after.name);
-                let Some(key) = self.location.key(&version.name).filter(|_| is_behind) else { continue };
-                match found.last_mut() {
-                    Some((last, history)) if *last == key => history.versions.push(version),
-                    _ => found.push((key, History { versions: vec![version] })),
-                }
+        if !self.is_unordered.load(Ordering::Relaxed) {
+            let mut listing = Listing::new(&full, after, limit);
+            listing.read(self.api()).await.map_err(|error| error::from_page(prefix, error))?;
+            if listing.is_ordered {
+                return Ok(self.keyed(listing, limit));
             }
-            // The last history may go on with the next page.
-            let is_stuck = page.next.is_some() && page.next == position;
-            if page.next.is_none() || is_stuck || found.len() > limit {
-                found.truncate(limit);
-                return Ok(found);
-            }
-            position = page.next;
+            tracing::debug!(bucket = %self.location, "the service lists in an order of its own");
+            self.is_unordered.store(true, Ordering::Relaxed);
         }
+        let mut listing = Listing::whole(&full, after);
+        listing.read(self.api()).await.map_err(|error| error::from_page(prefix, error))?;
+        Ok(self.keyed(listing, limit))
+    }
+
+    /// Names the objects of a listing by their keys; what has no key is none of this store's.
+    fn keyed(&self, listing: Listing<'_>, limit: usize) -> Vec<(ObjectKey, History)> {
+        let keyed = listing.found.into_iter().filter_map(|(name, history)| {
+            Some((self.location.key(&name)?, history))
+        });
+        keyed.take(limit).collect()
     }
 }
 
@@ -403,15 +407,12 @@ impl WormStore for S3Store {
     ) -> Result<Vec<ObjectMeta>, StoreError> {
         let inner = &self.inner;
         let mut listed: Vec<ObjectMeta> = Vec::new();
-        let mut position =
-            after.map(|after| Position { name: inner.location.name(after.as_str()), version: None });
+        let mut position = after.map(|after| inner.location.name(after.as_str()));
         while listed.len() < limit {
             let wanted = limit - listed.len();
-            let histories = inner.histories(prefix, position.take(), wanted).await?;
+            let histories = inner.histories(prefix, position.as_deref(), wanted).await?;
             let is_last = histories.len() < wanted;
-            position = histories
-                .last()
-                .map(|(key, _)| Position { name: inner.location.name(key.as_str()), version: None });
+            position = histories.last().map(|(key, _)| inner.location.name(key.as_str()));
             let metas: Vec<Option<ObjectMeta>> = futures::stream::iter(histories)
                 .map(|(key, history)| async move {
                     Ok::<_, StoreError>(inner.examine(&key, &history).await?.map(|found| found.meta))

@@ -11,7 +11,7 @@ use lru::LruCache;
 use piperoll_format::{
     Bucket, Kek, KekId, KeyBinding, KeyId, KeyObject, LedgerId, ObjectName, Segment, SegmentNo, SubjectKey,
 };
-use piperoll_store::{ObjectKey, WormStore};
+use piperoll_store::{ObjectKey, ObjectMeta, WormStore};
 use tokio::sync::Mutex;
 
 use crate::error::{Damage, ReadError};
@@ -134,7 +134,7 @@ impl Shared {
         loop {
             let page = self.store.list(&prefix, keys.after.as_ref(), PAGE).await.map_err(ReadError::store)?;
             let is_last = page.len() < PAGE;
-            let reads: Vec<_> = page.into_iter().map(|meta| self.read(meta.key)).collect();
+            let reads: Vec<_> = page.into_iter().map(|meta| self.read(meta)).collect();
             let mut objects = stream::iter(reads).buffered(PARALLEL_READS);
             while let Some((at, found)) = objects.try_next().await? {
                 if let Some((name, object)) = found {
@@ -153,10 +153,15 @@ impl Shared {
     }
 
     /// Reads one key object. What is not one is skipped here and reported by the verifier.
-    async fn read(&self, at: ObjectKey) -> Result<(ObjectKey, Option<(ObjectName, KeyObject)>), ReadError> {
+    async fn read(
+        &self,
+        meta: ObjectMeta,
+    ) -> Result<(ObjectKey, Option<(ObjectName, KeyObject)>), ReadError> {
+        let (at, is_shadowed) = (meta.key, meta.shadowed.is_some());
         let text = at.as_str().split_once('/').map_or("", |(_, name)| name);
         let Ok(name) = ObjectName::parse(text) else { return Ok((at, None)) };
-        let bytes = match self.store.get(&at).await {
+        let read = if is_shadowed { self.store.get_original(&at).await } else { self.store.get(&at).await };
+        let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok((at, None)),
             Err(error) => return Err(ReadError::store(error)),
@@ -199,11 +204,16 @@ impl Shared {
     /// Tells whether the segment in an object's name names the object.
     async fn is_named(&self, name: &ObjectName) -> Result<bool, ReadError> {
         let ObjectName::Keys { segment, .. } = name else { return Ok(false) };
-        let bytes = match self.store.get(&reader::key(self.ledger, &ObjectName::Segment(*segment))).await {
+        let at = reader::key(self.ledger, &ObjectName::Segment(*segment));
+        let mut bytes = match self.store.get(&at).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Ok(false),
             Err(error) => return Err(ReadError::store(error)),
         };
+        if Segment::decode(&bytes).is_err() {
+            // Somebody may have put other bytes over it.
+            bytes = self.store.get_original(&at).await.map_err(ReadError::store)?;
+        }
         let decoded = Segment::decode(&bytes)
             .map_err(|error| ReadError::damaged(ObjectName::Segment(*segment), None, error))?;
         Ok(decoded.objects.iter().any(|entry| entry.name(*segment) == *name))

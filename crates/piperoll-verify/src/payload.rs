@@ -15,9 +15,9 @@ use crate::pool::with_codec;
 use crate::reader::{LedgerReader, PARALLEL_READS};
 use crate::segment::StoredEvent;
 
-/// Whether another key might open what could not be opened.
-fn may_be_wrong_key(event: &StoredEvent, opened: &Result<Opened, ReadError>) -> bool {
-    event.core.payload.key.is_some() && matches!(opened, Err(ReadError::Damaged { .. }))
+/// Whether another key, or the bytes below others, might open what could not be opened.
+fn is_damaged(opened: &Result<Opened, ReadError>) -> bool {
+    matches!(opened, Err(ReadError::Damaged { .. }))
 }
 
 /// An opened payload; it meets the commitment in the core.
@@ -48,11 +48,11 @@ impl LedgerReader {
     /// gone before, [`ReadError::NoKey`], [`ReadError::Damaged`], [`ReadError::Store`].
     pub async fn payload(&self, event: &StoredEvent) -> Result<Opened, ReadError> {
         let mut opened = self.open_once(event).await;
-        if may_be_wrong_key(event, &opened) {
+        if is_damaged(&opened) && event.core.payload.key.is_some() {
             self.forget_keys_of(event).await;
             opened = self.open_once(event).await;
         }
-        opened
+        if is_damaged(&opened) { self.open_original(event).await.or(opened) } else { opened }
     }
 
     /// Opens those again that could not be opened, with keys that are read anew.
@@ -61,13 +61,18 @@ impl LedgerReader {
     /// gives a wrong key for the same name; once the winner's segment is there, a new listing tells them apart.
     pub(crate) async fn open_again(&self, events: &mut [ReadEvent]) {
         let mut forgotten = Vec::new();
-        for read in events.iter_mut().filter(|read| may_be_wrong_key(&read.event, &read.payload)) {
+        for read in events.iter_mut().filter(|read| is_damaged(&read.payload)) {
             let bucket = read.event.pack.as_ref().map(|pack| pack.bucket.clone());
-            if !forgotten.contains(&bucket) {
+            if read.event.core.payload.key.is_some() && !forgotten.contains(&bucket) {
                 self.forget_keys_of(&read.event).await;
                 forgotten.push(bucket);
             }
             read.payload = self.open_once(&read.event).await;
+            if is_damaged(&read.payload)
+                && let Ok(opened) = self.open_original(&read.event).await
+            {
+                read.payload = Ok(opened);
+            }
         }
     }
 
@@ -81,6 +86,29 @@ impl LedgerReader {
         let (pack, range) = place(event)?;
         let name = pack.name(event.segment);
         let stored = self.pack_range(&name, pack, range, event.seq()).await?;
+        self.open_stored(event, &name, &stored).await
+    }
+
+    /// Opens a payload from the pack that was committed, whatever somebody put over it.
+    async fn open_original(&self, event: &StoredEvent) -> Result<Opened, ReadError> {
+        let (pack, range) = place(event)?;
+        let name = pack.name(event.segment);
+        let whole = self.get_original(&name).await?;
+        let stored = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let Some(stored) = stored.and_then(|(start, end)| whole.get(start..end)) else {
+            let (expected, found) = (format!("{} bytes", pack.size), format!("{} bytes", whole.len()));
+            return Err(ReadError::damaged(&name, Some(event.seq()), Damage::Place { expected, found }));
+        };
+        self.open_stored(event, &name, stored).await
+    }
+
+    async fn open_stored(
+        &self,
+        event: &StoredEvent,
+        name: &ObjectName,
+        stored: &[u8],
+    ) -> Result<Opened, ReadError> {
+        let (pack, _) = place(event)?;
         let key = match event.core.payload.key {
             None => None,
             Some(id) => {
@@ -89,7 +117,7 @@ impl LedgerReader {
                 Some(found.into_iter().flatten().next().ok_or(ReadError::NoKey { seq: event.seq() })?)
             }
         };
-        with_codec(|codec| open(codec, self.ledger(), event, &name, &stored, key.as_ref()))
+        with_codec(|codec| open(codec, self.ledger(), event, name, stored, key.as_ref()))
     }
 
     /// Reads an event and its payload. A payload that cannot be read is part of the result.

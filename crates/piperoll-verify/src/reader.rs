@@ -117,11 +117,15 @@ impl LedgerReader {
     /// [`ReadError::Store`].
     pub async fn open(store: Arc<dyn WormStore>, ledger: LedgerId) -> Result<Self, ReadError> {
         let name = ObjectName::Genesis;
-        let genesis_bytes = match store.get(&key(ledger, &name)).await {
+        let mut genesis_bytes = match store.get(&key(ledger, &name)).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Err(ReadError::NoLedger { ledger }),
             Err(error) => return Err(ReadError::store(error)),
         };
+        if !Genesis::decode(&genesis_bytes).is_ok_and(|genesis| genesis.ledger == ledger) {
+            // Somebody may have put other bytes over it.
+            genesis_bytes = store.get_original(&key(ledger, &name)).await.map_err(ReadError::store)?;
+        }
         let genesis =
             Genesis::decode(&genesis_bytes).map_err(|error| ReadError::damaged(&name, None, error))?;
         if genesis.ledger != ledger {
@@ -285,7 +289,11 @@ impl LedgerReader {
     async fn load_segment(&self, number: SegmentNo) -> Result<Arc<SegmentData>, ReadError> {
         let name = ObjectName::Segment(number);
         let bytes = self.get(&name).await?;
-        let segment = SegmentData::decode(bytes, self.inner.ledger, number)?;
+        let segment = match SegmentData::decode(bytes, self.inner.ledger, number) {
+            Ok(segment) => segment,
+            // Somebody may have put other bytes over it.
+            Err(_) => SegmentData::decode(self.get_original(&name).await?, self.inner.ledger, number)?,
+        };
         self.state().note_start(segment.first_seq(), number);
         Ok(Arc::new(segment))
     }
@@ -326,7 +334,9 @@ impl LedgerReader {
             }
             Err(error) => return Err(ReadError::store(error)),
         };
-        let first = read_header(&header, number)?;
+        let Ok(first) = read_header(&header, number) else {
+            return Ok(self.load_segment(number).await?.first_seq());
+        };
         self.state().note_start(first, number);
         Ok(first)
     }
@@ -356,6 +366,11 @@ impl LedgerReader {
             Err(error) if error.is_not_found() => Err(ReadError::Missing { object: name.to_string() }),
             Err(error) => Err(ReadError::store(error)),
         }
+    }
+
+    /// Reads what was created under a name, whatever lies over it.
+    pub(crate) async fn get_original(&self, name: &ObjectName) -> Result<Bytes, ReadError> {
+        self.inner.store.get_original(&self.key(name)).await.map_err(ReadError::store)
     }
 
     pub(crate) fn key(&self, name: &ObjectName) -> ObjectKey {

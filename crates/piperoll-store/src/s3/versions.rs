@@ -5,6 +5,8 @@
 //! once, **the oldest version is its own**; what lies over it came from somebody else and is reported.
 //! Derived objects are the exception: they are written again and again, and their newest version counts.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -19,6 +21,7 @@ pub(super) struct Version {
     pub(super) name: String,
     pub(super) id: String,
     pub(super) is_marker: bool,
+    pub(super) is_latest: bool,
     pub(super) size: u64,
 }
 
@@ -48,6 +51,9 @@ pub(super) enum PageError {
     Invalid(Source),
 }
 
+/// The most that a page can have.
+const PAGE: usize = 1_000;
+
 /// Asks for one page of at most `limit` versions.
 pub(super) async fn page(
     api: &Api,
@@ -55,7 +61,7 @@ pub(super) async fn page(
     after: Option<&Position>,
     limit: usize,
 ) -> Result<Page, PageError> {
-    let limit = limit.clamp(1, 1_000).to_string();
+    let limit = limit.clamp(1, PAGE).to_string();
     // Foreign names may have characters that XML cannot carry.
     let mut query =
         vec![("versions", ""), ("encoding-type", "url"), ("max-keys", &limit), ("prefix", prefix)];
@@ -101,6 +107,7 @@ fn parse(text: &str) -> Result<Page, Source> {
                 match (&mut current, path.len(), tag.as_str()) {
                     (Some(version), 2, "Key") => version.name = std::mem::take(&mut value),
                     (Some(version), 2, "VersionId") => version.id = std::mem::take(&mut value),
+                    (Some(version), 2, "IsLatest") => version.is_latest = value == "true",
                     (Some(version), 2, "Size") => version.size = value.parse()?,
                     (_, 1, "Version" | "DeleteMarker") => page.versions.extend(current.take()),
                     (None, 1, "EncodingType") => is_encoded = value == "url",
@@ -128,8 +135,6 @@ fn parse(text: &str) -> Result<Page, Source> {
         next = Position { name: last.name.clone(), version: Some(last.id.clone()) };
     }
     page.next = is_cut.then_some(next);
-    // Some services list all versions before all delete markers.
-    page.versions.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(page)
 }
 
@@ -160,6 +165,12 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Adds a version that is older than those before, or the latest.
+    fn add(&mut self, version: Version) {
+        let at = if version.is_latest { 0 } else { self.versions.len() };
+        self.versions.insert(at, version);
+    }
+
     /// Returns the oldest version: the one that was created.
     pub(super) fn original(&self) -> Option<&Version> {
         self.versions.iter().rev().find(|version| !version.is_marker)
@@ -171,15 +182,68 @@ impl History {
     }
 }
 
+/// A listing of histories by name, as far as it was read.
+#[derive(Debug)]
+pub(super) struct Listing<'a> {
+    prefix: &'a str,
+    /// Only names behind this one count.
+    after: Option<&'a str>,
+    /// How many complete histories are wanted; `None` for all, in whatever order they come.
+    limit: Option<usize>,
+    /// The histories, by name.
+    pub(super) found: BTreeMap<String, History>,
+    /// Whether the names came in the order of their bytes. If not, there may be more that belong before those
+    /// that were found.
+    pub(super) is_ordered: bool,
+}
+
+impl<'a> Listing<'a> {
+    /// The first `limit` names behind `after`, on a service that lists in the order of bytes.
+    pub(super) fn new(prefix: &'a str, after: Option<&'a str>, limit: usize) -> Self {
+        Self { prefix, after, limit: Some(limit), found: BTreeMap::new(), is_ordered: true }
+    }
+
+    /// All names behind `after`, on a service with an order of its own.
+    pub(super) fn whole(prefix: &'a str, after: Option<&'a str>) -> Self {
+        Self { limit: None, ..Self::new(prefix, after, 0) }
+    }
+
+    /// Asks for pages until enough was found.
+    pub(super) async fn read(&mut self, api: &Api) -> Result<(), PageError> {
+        let marker = self.after.filter(|_| self.limit.is_some());
+        let mut position = marker.map(|name| Position { name: name.to_owned(), version: None });
+        // Some services list all versions of a page before all its delete markers.
+        let mut last = [marker.unwrap_or_default(); 2].map(str::to_owned);
+        loop {
+            // Whole pages show the service's order.
+            let page = page(api, self.prefix, position.as_ref(), PAGE).await?;
+            for version in page.versions {
+                let last = &mut last[usize::from(version.is_marker)];
+                self.is_ordered &= version.name >= *last;
+                last.clone_from(&version.name);
+                if self.after.is_none_or(|after| version.name.as_str() > after) {
+                    self.found.entry(version.name.clone()).or_default().add(version);
+                }
+            }
+            // The last history may go on with the next page.
+            let is_enough = self.limit.is_some_and(|limit| self.found.len() > limit || !self.is_ordered);
+            if page.next.is_none() || page.next == position || is_enough {
+                return Ok(());
+            }
+            position = page.next;
+        }
+    }
+}
+
 /// Reads the whole history of one object.
 pub(super) async fn history(api: &Api, name: &str) -> Result<History, PageError> {
     let mut history = History::default();
     let mut after = None;
     loop {
         // Names behind this one share its beginning; of most objects there is one version.
-        let page = page(api, name, after.as_ref(), if after.is_none() { 10 } else { 1_000 }).await?;
+        let page = page(api, name, after.as_ref(), if after.is_none() { 10 } else { PAGE }).await?;
         let is_past = page.versions.iter().any(|version| version.name != name);
-        history.versions.extend(page.versions.into_iter().filter(|version| version.name == name));
+        page.versions.into_iter().filter(|version| version.name == name).for_each(|it| history.add(it));
         match page.next {
             Some(next) if !is_past && after.as_ref() != Some(&next) => after = Some(next),
             _ => return Ok(history),
@@ -195,21 +259,21 @@ mod tests {
 <ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
   <Name>records</Name><Prefix>a</Prefix><KeyMarker/><MaxKeys>4</MaxKeys>
   <IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker><NextVersionIdMarker>v3</NextVersionIdMarker>
-  <Version><Key>a&amp;&#x2f;</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest><Size>7</Size>
+  <Version><Key>a&amp;&#x2f;</Key><VersionId>v1</VersionId><Size>7</Size>
     <Owner><ID>x</ID><DisplayName>y</DisplayName></Owner></Version>
   <Version><Key>b</Key><VersionId>v3</VersionId><Size>9</Size></Version>
   <DeleteMarker><Key>a</Key><VersionId>v2</VersionId><Owner><ID>x</ID></Owner></DeleteMarker>
 </ListVersionsResult>"#;
 
     fn version(name: &str, id: &str, is_marker: bool, size: u64) -> Version {
-        Version { name: name.to_owned(), id: id.to_owned(), is_marker, size }
+        Version { name: name.to_owned(), id: id.to_owned(), is_marker, size, is_latest: false }
     }
 
     #[test]
     fn listing_is_read() {
         let page = parse(LISTING).expect("it is a listing");
         let expected =
-            [version("a", "v2", true, 0), version("a&/", "v1", false, 7), version("b", "v3", false, 9)];
+            [version("a&/", "v1", false, 7), version("b", "v3", false, 9), version("a", "v2", true, 0)];
         assert_eq!(page.versions, expected);
         assert_eq!(page.next, Some(Position { name: "b".to_owned(), version: Some("v3".to_owned()) }));
         let last = parse("<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>");
@@ -247,5 +311,9 @@ mod tests {
         let plain = History { versions: vec![version("a", "1", false, 1)] };
         assert_eq!(plain.original(), plain.newest());
         assert_eq!(History { versions: vec![version("a", "1", true, 0)] }.original(), None);
+        let mut listed = History::default();
+        listed.add(version("a", "1", false, 1));
+        listed.add(Version { is_latest: true, ..version("a", "2", true, 0) });
+        assert_eq!((listed.original().map(|it| it.id.as_str()), listed.newest()), (Some("1"), None));
     }
 }
