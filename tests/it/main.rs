@@ -11,8 +11,10 @@ mod limit;
 mod log;
 mod media;
 mod poll;
+mod proxy;
 mod recover;
 mod search;
+mod senders;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -66,8 +66,16 @@ impl TestArchive {
     /// # Panics
     /// When it cannot be opened.
     pub async fn serve_with(&self, platform: Option<Platform>) -> Served<'_> {
+        self.serve_changed(|parts| parts.platform = platform).await
+    }
+
+    /// Serves the archive with other parts than usual.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn serve_changed(&self, change: impl FnOnce(&mut Parts)) -> Served<'_> {
         let tokens = self.make_tokens();
-        let parts = Parts {
+        let mut parts = Parts {
             components: self.components(),
             settings: quick_settings(),
             index_dir: self.index_dir(),
@@ -79,10 +87,13 @@ impl TestArchive {
             },
             senders: piperoll_server::Senders::default(),
             proxy: None,
-            platform,
             time_zone: chrono_tz::Tz::UTC,
         };
+        change(&mut parts);
         let archive = Arc::new(Archive::open(parts).await.unwrap());
+        if let Some(platform) = platform {
+            archive.run_platform(platform);
+        }
         Served { on: self, router: router(archive.clone()), archive, tokens }
     }
 
@@ -177,7 +188,17 @@ impl Served<'_> {
         self.archive.close().await;
     }
 
-    async fn call(&self, request: Request<Body>) -> Answer {
+    /// Returns the token of a role.
+    ///
+    /// # Panics
+    /// Never: every role has one.
+    #[must_use]
+    pub fn token(&self, role: Role) -> &str {
+        &self.tokens.iter().find(|(of, _)| *of == role).unwrap().1
+    }
+
+    /// Sends any request.
+    pub async fn call(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();

@@ -83,10 +83,24 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Show a conversation
     Conversation(ConversationArgs),
+    /// Show which numbers, user ids and names belong to one person
+    Person(PersonArgs),
+    /// Show whether a person wants messages, and what shows it
+    #[command(subcommand)]
+    Consent(ConsentCommand),
+    /// Show a template as it stood at a time
+    #[command(subcommand)]
+    Template(TemplateCommand),
+    /// Gather what proves that a message was sent as it may be
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Show how complete the capture of a number was, what is missing and why
     Coverage(CoverageArgs),
     /// Write the events of a query with their proofs to a file
     Export(ExportArgs),
+    /// Bring in messages from an export of another system
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Check everything that is stored
     Verify(VerifyArgs),
     /// Destroy what retention no longer keeps
@@ -214,18 +228,89 @@ pub(crate) struct ShowArgs {
     /// Print the proof: a C2SP tlog-proof, or with --json everything that an outsider needs
     #[arg(long)]
     pub(crate) proof: bool,
+    /// Write one of its attachments, by its position from 0
+    #[arg(long, value_name = "N", conflicts_with_all = ["raw", "proof"])]
+    pub(crate) attachment: Option<u32>,
+    /// File for the attachment, which must not exist; stdout unless given
+    #[arg(long, value_name = "FILE", requires = "attachment")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ConversationArgs {
     /// Conversation, as `piperoll search` and `piperoll show` print it
     pub(crate) id: String,
-    /// Most messages
+    /// Most messages, 200 at most
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) limit: u32,
-    /// Only events before this one: the page of older messages
-    #[arg(long, value_name = "SEQ")]
-    pub(crate) before: Option<u64>,
+    /// Only messages before this place, as the newer page named it
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) before: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PersonArgs {
+    /// Any alias: a phone number, a user id such as `DE.1001`, `@name`, `wa:…`, `bsuid:…`
+    pub(crate) person: String,
+    /// Who had the alias at this moment: `2026-11-21`, `2026-11-21T09:30`, or with an offset
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConsentCommand {
+    /// Print the state of a consent at a moment, with the events that show it
+    Show(ConsentArgs),
+    /// Print a consent record with the fields of ISO/IEC TS 27560, JSON
+    Export(ConsentArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConsentArgs {
+    /// Any alias: a phone number, a user id such as `DE.1001`, `@name`, `wa:…`, `bsuid:…`
+    pub(crate) person: String,
+    /// Moment: `2026-11-21`, `2026-11-21T09:30`, or with an offset [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// What the messages are for, such as `marketing` [default: any]
+    #[arg(long)]
+    pub(crate) purpose: Option<String>,
+    /// Id of the business number [default: any]
+    #[arg(long)]
+    pub(crate) number: Option<String>,
+    /// Channel on which the consent must have been given [default: any]
+    #[arg(long)]
+    pub(crate) channel: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TemplateCommand {
+    /// Print version, status, category and content at a moment
+    Show(TemplateArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TemplateArgs {
+    /// Name of the template
+    pub(crate) name: String,
+    /// Only this language
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    /// Moment: `2026-11-21`, `2026-11-21T09:30`, or with an offset [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvidenceCommand {
+    /// Print consent, template, request, statuses and service window of a message, with proofs; exit code 3 if not proven
+    Send(EvidenceSendArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EvidenceSendArgs {
+    /// Id of the message, `wamid.…`
+    pub(crate) wamid: String,
 }
 
 #[derive(Args, Debug)]
@@ -248,6 +333,55 @@ pub(crate) struct ExportArgs {
     /// File to write, JSON lines; must not exist
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Import a chat exported from the app: its text, or the zip with its files
+    Chat(ImportChatArgs),
+    /// Import JSON lines; see schemas/import.schema.json
+    Jsonl(ImportArgs),
+    /// Import e-mail files: one, a directory of them, or a zip
+    Eml(ImportArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// File or directory
+    pub(crate) path: PathBuf,
+    /// Business number, by its `phone_number_id`
+    #[arg(long, value_name = "ID")]
+    pub(crate) number: String,
+    /// Name under which the business wrote, which tells sent from received
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Phone number of the person whom the messages are with
+    #[arg(long, value_name = "PHONE")]
+    pub(crate) person: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportChatArgs {
+    #[command(flatten)]
+    pub(crate) file: ImportArgs,
+    /// Time zone of the phone that exported it
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
+    pub(crate) zone: Tz,
+    /// Order of day and month in dates
+    #[arg(long, value_enum, default_value_t = DateOrderArg::Auto)]
+    pub(crate) date_order: DateOrderArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DateOrderArg {
+    /// Found from the dates themselves
+    Auto,
+    /// Day, month, year
+    Dmy,
+    /// Month, day, year
+    Mdy,
+    /// Year, month, day
+    Ymd,
 }
 
 #[derive(Args, Debug)]

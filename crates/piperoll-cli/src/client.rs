@@ -2,6 +2,8 @@
 //!
 //! Either way a request goes through the server's router with a token, so that access is recorded the same.
 
+use std::io::Read as _;
+
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -27,6 +29,9 @@ use crate::serve::Opened;
 
 /// The largest answer that is read into memory; longer ones are streamed.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The size of a piece of a file that is sent.
+const FILE_PIECE_BYTES: usize = 256 * 1024;
 
 /// A way to the routes of an archive.
 #[derive(Debug)]
@@ -120,6 +125,26 @@ impl Client {
         body: &impl Serialize,
     ) -> anyhow::Result<T> {
         read_json(self.send(Method::POST, path, Some(serde_json::to_vec(body)?)).await?).await
+    }
+
+    /// Sends a file and reads JSON.
+    pub(crate) async fn post_file<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        file: std::fs::File,
+    ) -> anyhow::Result<T> {
+        let pieces = futures::stream::try_unfold(file, |mut file| async move {
+            let read = tokio::task::spawn_blocking(move || {
+                let mut piece = vec![0; FILE_PIECE_BYTES];
+                let read = file.read(&mut piece)?;
+                piece.truncate(read);
+                std::io::Result::Ok((piece, file))
+            });
+            let (piece, file) = read.await.map_err(std::io::Error::other)??;
+            std::io::Result::Ok((!piece.is_empty()).then_some((Bytes::from(piece), file)))
+        });
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/octet-stream");
+        read_json(self.answer(request.body(Body::from_stream(pieces))).await?).await
     }
 
     /// Orders something that has no answer but its acceptance.

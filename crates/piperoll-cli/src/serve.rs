@@ -85,8 +85,8 @@ impl Opened {
             index: Options::default(),
             tokens: directory.tokens(),
             whatsapp: whatsapp(&settings.whatsapp),
-            senders: piperoll_server::Senders::default(),
-            proxy: None,
+            senders: settings.senders.checks(),
+            proxy: settings.proxy.build()?,
             time_zone: settings.time_zone,
         };
         std::fs::create_dir_all(directory.state()).context("create the directory for derived state")?;
@@ -201,6 +201,7 @@ impl Source {
         };
         archive.look_after(care);
         archive.keep();
+        archive.run_platform(settings.graph.platform(&settings.media)?);
         Ok(())
     }
 }

@@ -273,7 +273,7 @@ pub(crate) fn is_number(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit())
 }
 
-fn is_phone(text: &str) -> bool {
+pub(crate) fn is_phone(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or(text);
     (6..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|c| c.is_ascii_digit())
 }

@@ -10,16 +10,22 @@ mod access;
 mod archive;
 mod auth;
 mod capture;
+mod consent;
+mod conversation;
 mod coverage;
 mod disposal;
 mod entry;
 mod error;
+mod evidence;
 mod export;
 mod follow;
 mod heartbeat;
+mod import;
 mod journal;
 mod media;
 mod metrics;
+mod moment;
+mod people;
 mod platform;
 mod poll;
 mod project;
@@ -31,6 +37,7 @@ mod run;
 mod scrub;
 mod senders;
 mod sns;
+mod template;
 mod tokens;
 mod verify;
 mod watch;
@@ -40,24 +47,30 @@ mod wire;
 mod tests;
 
 pub use archive::{Archive, ArchiveError, Parts, Whatsapp};
+pub use consent::ConsentSearch;
+pub use conversation::ConversationPage;
 pub use coverage::CoverageSettings;
-pub use piperoll_projections::coverage::Canary;
 pub use error::{ApiError, ErrorCode};
 pub use export::Export;
 pub use follow::Progress;
 pub use media::{MediaSettings, MediaStateError, RetryPauses};
+pub use piperoll_projections::coverage::Canary;
+pub use piperoll_projections::{Act, ConsentRules, FlowRule};
 pub use platform::Platform;
 pub use poll::{PollSettings, PolledNumber};
 pub use proxy::{OnArchiveFailure, Proxy};
-pub use replica::Care;
 pub use read::{Page, Raw, Search, Searched};
+pub use replica::Care;
 pub use routes::{openapi, router};
 pub use run::run;
 pub use senders::{SenderCheck, Senders};
 pub use tokens::{Caller, NewToken, Role, TokenError, TokenStore};
 pub use verify::Depth;
 pub use wire::{
-    AttachmentState, AttachmentView, CauseView, ConversationView, CoverageListView, CoverageView, DisposalPlanView, DisposalView, DisposedView, EventView, GapView,
-    GapsView, IntervalView, LedgerView, MissingView, NumberView, PayloadState,
-    ProblemView, ProofView, ReplicaEndView, ReplicaView, ScrubSideView, ScrubView, SearchView, TokenView,
+    AliasView, AssigneeView, AttachmentState, AttachmentView, CauseView, ConsentView, ConversationView,
+    CoverageListView, CoverageView, DisposalPlanView, DisposalView, DisposedView, EditView, EventView,
+    GapView, GapsView, IntervalView, LastInboundView, LedgerView, MissingView, MomentView, NameView,
+    NumberView, PayloadState, PersonView, PlaceView, ProblemView, ProofView, ReactionView, ReplicaEndView,
+    ReplicaView, ScrubSideView, ScrubView, SearchView, SendEvidenceView, SignalView, StatusView,
+    TemplateStateView, TemplateView, TokenView, ToldView, TurnView, VersionOfTemplateView, ViolationView,
 };

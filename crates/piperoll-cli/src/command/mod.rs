@@ -2,21 +2,26 @@
 
 mod completions;
 mod config;
+mod consent;
 mod conversation;
 mod coverage;
 mod demo;
 mod dispose;
 mod doctor;
+mod evidence;
 mod export;
+mod import;
 mod index;
 pub(crate) mod init;
 pub(crate) mod key;
+mod person;
 pub(crate) mod replica;
 mod restore;
 mod scrub;
 mod search;
 mod serve;
 mod show;
+mod template;
 mod token;
 mod verify;
 
@@ -73,7 +78,12 @@ async fn run_async(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Show(args) => show::run(global, args, output).await,
         Command::Coverage(args) => coverage::run(global, args, output).await,
         Command::Conversation(args) => conversation::run(global, args, output).await,
+        Command::Person(args) => person::run(global, args, output).await,
+        Command::Consent(command) => consent::run(global, command, output).await,
+        Command::Template(command) => template::run(global, command, output).await,
+        Command::Evidence(command) => evidence::run(global, command, output).await,
         Command::Export(args) => export::run(global, args, output).await,
+        Command::Import(command) => import::run(global, command, output).await,
         Command::Verify(args) => verify::run(global, args, output).await,
         Command::Dispose(command) => dispose::run(global, command, output).await,
         Command::Index(command) => index::run(global, command, output).await,

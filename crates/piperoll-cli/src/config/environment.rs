@@ -6,7 +6,9 @@ use anyhow::Context as _;
 
 use super::coverage::Coverage;
 use super::file::{ConfigFile, Limits, Secret, WhatsApp};
+use super::graph::{Graph, Media};
 use super::replica::{Replica, Scrub};
+use super::senders::{Proxy, Senders};
 use super::store::{RecordsManager, Store};
 use super::{KEYS, nearest};
 use crate::error::{Exit, Failure};
@@ -50,6 +52,7 @@ impl Environment {
     /// Reads the variables as a configuration; an empty variable counts as not set.
     pub(crate) fn parse(&self) -> anyhow::Result<ConfigFile> {
         let app_secrets = self.get("whatsapp.app_secrets").map(list).unwrap_or_default();
+        let wrong = |error: String| Failure::new(Exit::Usage, format!("environment: {error}"));
         let config = ConfigFile {
             listen: self.read("listen")?,
             time_zone: self.read("time_zone")?,
@@ -64,12 +67,20 @@ impl Environment {
                 commit_bytes_max: self.read("limits.commit_bytes_max")?,
                 commit_wait_us: self.read("limits.commit_wait_us")?,
             }),
+            senders: Some(Senders::of(&|path| self.get(path).map(str::to_owned)).map_err(wrong)?),
+            proxy: Some(Proxy {
+                upstream: self.get("proxy.upstream").map(str::to_owned),
+                on_archive_failure: self.read("proxy.on_archive_failure")?,
+                timeout_s: self.read("proxy.timeout_s")?,
+            }),
             store: Some(self.store()?),
             replica: Some(self.replica()?),
             scrub: Some(Scrub { over_days: self.read("scrub.over_days")? }),
+            graph: Some(self.graph()?),
+            media: Some(self.media()?),
             coverage: Some(self.coverage()?),
         };
-        config.check_values().map_err(|error| Failure::new(Exit::Usage, format!("environment: {error}")))?;
+        config.check_values().map_err(wrong)?;
         Ok(config)
     }
 
@@ -105,6 +116,28 @@ impl Environment {
                 session_token: self.get("replica.records_manager.session_token").map(Secret::new),
             }),
             behind_after_seconds: self.read("replica.behind_after_seconds")?,
+        })
+    }
+
+    fn graph(&self) -> anyhow::Result<Graph> {
+        let text = |path| self.get(path).map(str::to_owned);
+        let texts =
+            |path| self.get(path).map(list).unwrap_or_default().into_iter().map(str::to_owned).collect();
+        Ok(Graph {
+            base_url: text("graph.base_url"),
+            version: text("graph.version"),
+            token: self.get("graph.token").map(Secret::new),
+            numbers: texts("graph.numbers"),
+            media_hosts: texts("graph.media_hosts"),
+            poll_every_seconds: self.read("graph.poll_every_seconds")?,
+        })
+    }
+
+    fn media(&self) -> anyhow::Result<Media> {
+        Ok(Media {
+            bytes_max: self.read("media.bytes_max")?,
+            life_hours: self.read("media.life_hours")?,
+            concurrency: self.read("media.concurrency")?,
         })
     }
 

@@ -12,8 +12,10 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use super::replica::{Replica, Scrub};
 use super::coverage::Coverage;
+use super::graph::{Graph, Media};
+use super::replica::{Replica, Scrub};
+use super::senders::{Proxy, Senders};
 use super::store::Store;
 use super::{KEYS, nearest};
 use crate::error::{Exit, Failure};
@@ -33,12 +35,20 @@ pub(crate) struct ConfigFile {
     pub(crate) whatsapp: Option<WhatsApp>,
     /// How much may wait and how much one commit takes.
     pub(crate) limits: Option<Limits>,
+    /// Providers that deliver WhatsApp traffic in envelopes of their own.
+    pub(crate) senders: Option<Senders>,
+    /// The proxy to the send endpoints.
+    pub(crate) proxy: Option<Proxy>,
     /// Where the archive keeps its truth.
     pub(crate) store: Option<Store>,
     /// Where the second copy is.
     pub(crate) replica: Option<Replica>,
     /// Passes over all objects.
     pub(crate) scrub: Option<Scrub>,
+    /// Connection to the Graph API.
+    pub(crate) graph: Option<Graph>,
+    /// How media are fetched.
+    pub(crate) media: Option<Media>,
     /// How the capture is watched.
     pub(crate) coverage: Option<Coverage>,
 }
@@ -164,6 +174,8 @@ impl ConfigFile {
             return Err(format!("`{key}`: expected a number from 1, found 0"));
         }
         self.coverage.as_ref().map_or(Ok(()), Coverage::check)?;
+        self.graph.as_ref().map_or(Ok(()), Graph::check)?;
+        self.media.as_ref().map_or(Ok(()), Media::check)?;
         let whatsapp = self.whatsapp.clone().unwrap_or_default();
         let secrets = || whatsapp.app_secrets.iter().chain(&whatsapp.verify_token);
         if secrets().any(|secret| secret.0.is_empty()) {
@@ -200,9 +212,13 @@ impl ConfigFile {
                 commit_bytes_max: limits.commit_bytes_max.or(below_limits.commit_bytes_max),
                 commit_wait_us: limits.commit_wait_us.or(below_limits.commit_wait_us),
             }),
+            senders: Some(self.senders.unwrap_or_default().over(below.senders.unwrap_or_default())),
+            proxy: Some(self.proxy.unwrap_or_default().over(below.proxy.unwrap_or_default())),
             store: Some(self.store.unwrap_or_default().over(below.store.unwrap_or_default())),
             replica: Some(self.replica.unwrap_or_default().over(below.replica.unwrap_or_default())),
             scrub: Some(self.scrub.unwrap_or_default().over(below.scrub.unwrap_or_default())),
+            graph: Some(self.graph.unwrap_or_default().over(below.graph.unwrap_or_default())),
+            media: Some(self.media.unwrap_or_default().over(below.media.unwrap_or_default())),
             coverage: Some(self.coverage.unwrap_or_default().over(below.coverage.unwrap_or_default())),
         }
     }

@@ -6,7 +6,9 @@
 mod coverage;
 mod environment;
 mod file;
+mod graph;
 mod replica;
+mod senders;
 mod show;
 mod store;
 
@@ -17,7 +19,9 @@ use chrono_tz::Tz;
 pub(crate) use coverage::Coverage;
 pub(crate) use environment::Environment;
 pub(crate) use file::{ConfigFile, Limits, Secret, WhatsApp};
+pub(crate) use graph::{Graph, Media};
 pub(crate) use replica::{Replica, Scrub};
+pub(crate) use senders::{Proxy, Senders};
 pub(crate) use show::{show_json, show_toml};
 pub(crate) use store::{Mode, RecordsManager, Store};
 
@@ -71,9 +75,37 @@ pub(crate) const KEYS: &[Key] = &[
     key("replica.records_manager.secret_access_key", "PIPEROLL_REPLICA_RECORDS_MANAGER_SECRET_ACCESS_KEY"),
     key("replica.records_manager.session_token", "PIPEROLL_REPLICA_RECORDS_MANAGER_SESSION_TOKEN"),
     key("scrub.over_days", "PIPEROLL_SCRUB_OVER_DAYS"),
+    key("graph.base_url", "PIPEROLL_GRAPH_BASE_URL"),
+    key("graph.version", "PIPEROLL_GRAPH_VERSION"),
+    key("graph.token", "PIPEROLL_GRAPH_TOKEN"),
+    key("graph.numbers", "PIPEROLL_GRAPH_NUMBERS"),
+    key("graph.media_hosts", "PIPEROLL_GRAPH_MEDIA_HOSTS"),
+    key("graph.poll_every_seconds", "PIPEROLL_GRAPH_POLL_EVERY_SECONDS"),
+    key("media.bytes_max", "PIPEROLL_MEDIA_BYTES_MAX"),
+    key("media.life_hours", "PIPEROLL_MEDIA_LIFE_HOURS"),
+    key("media.concurrency", "PIPEROLL_MEDIA_CONCURRENCY"),
     key("coverage.heartbeat_minutes", "PIPEROLL_COVERAGE_HEARTBEAT_MINUTES"),
     key("coverage.findings_hour", "PIPEROLL_COVERAGE_FINDINGS_HOUR"),
     key("coverage.canaries", "PIPEROLL_COVERAGE_CANARIES"),
+    key("senders.dialog360.secrets", "PIPEROLL_SENDERS_DIALOG360_SECRETS"),
+    key("senders.dialog360.secret_header", "PIPEROLL_SENDERS_DIALOG360_SECRET_HEADER"),
+    key("senders.ycloud.secrets", "PIPEROLL_SENDERS_YCLOUD_SECRETS"),
+    key("senders.twilio.secrets", "PIPEROLL_SENDERS_TWILIO_SECRETS"),
+    key("senders.twilio.url", "PIPEROLL_SENDERS_TWILIO_URL"),
+    key("senders.aws.topic_arns", "PIPEROLL_SENDERS_AWS_TOPIC_ARNS"),
+    key("senders.aws.allow_sha1", "PIPEROLL_SENDERS_AWS_ALLOW_SHA1"),
+    key("senders.gupshup.secrets", "PIPEROLL_SENDERS_GUPSHUP_SECRETS"),
+    key("senders.gupshup.secret_header", "PIPEROLL_SENDERS_GUPSHUP_SECRET_HEADER"),
+    key("senders.gupshup.allow_unsigned", "PIPEROLL_SENDERS_GUPSHUP_ALLOW_UNSIGNED"),
+    key("senders.infobip.secrets", "PIPEROLL_SENDERS_INFOBIP_SECRETS"),
+    key("senders.infobip.secret_header", "PIPEROLL_SENDERS_INFOBIP_SECRET_HEADER"),
+    key("senders.infobip.allow_unsigned", "PIPEROLL_SENDERS_INFOBIP_ALLOW_UNSIGNED"),
+    key("senders.bird.secrets", "PIPEROLL_SENDERS_BIRD_SECRETS"),
+    key("senders.bird.url", "PIPEROLL_SENDERS_BIRD_URL"),
+    key("senders.vonage.secrets", "PIPEROLL_SENDERS_VONAGE_SECRETS"),
+    key("proxy.upstream", "PIPEROLL_PROXY_UPSTREAM"),
+    key("proxy.on_archive_failure", "PIPEROLL_PROXY_ON_ARCHIVE_FAILURE"),
+    key("proxy.timeout_s", "PIPEROLL_PROXY_TIMEOUT_S"),
 ];
 
 /// Where the value of a key came from.
@@ -110,9 +142,13 @@ pub(crate) struct Settings {
     pub(crate) time_zone: Tz,
     pub(crate) whatsapp: WhatsApp,
     pub(crate) limits: Limits,
+    pub(crate) senders: Senders,
+    pub(crate) proxy: Proxy,
     pub(crate) store: Store,
     pub(crate) replica: Replica,
     pub(crate) scrub: Scrub,
+    pub(crate) graph: Graph,
+    pub(crate) media: Media,
     pub(crate) coverage: Coverage,
     /// Origin of each key, in the order of [`KEYS`].
     pub(crate) origins: Vec<Origin>,
@@ -153,15 +189,24 @@ impl Settings {
         store.check().map_err(|error| Failure::new(Exit::Usage, format!("configuration: {error}")))?;
         let replica = merged.replica.unwrap_or_default();
         replica.check().map_err(|error| Failure::new(Exit::Usage, format!("configuration: {error}")))?;
+        let (senders, proxy) = (merged.senders.unwrap_or_default(), merged.proxy.unwrap_or_default());
+        senders
+            .check()
+            .and_then(|()| proxy.check())
+            .map_err(|error| Failure::new(Exit::Usage, format!("configuration: {error}")))?;
         let listen_default = || LISTEN_DEFAULT.parse().expect("the default address is one");
         Ok(Self {
             listen: flags.listen.or(merged.listen).unwrap_or_else(listen_default),
             time_zone: flags.time_zone.or(merged.time_zone.map(|zone| zone.0)).unwrap_or(Tz::UTC),
             whatsapp: merged.whatsapp.unwrap_or_default(),
             limits: merged.limits.unwrap_or_default(),
+            senders,
+            proxy,
             store,
             replica,
             scrub: merged.scrub.unwrap_or_default(),
+            graph: merged.graph.unwrap_or_default(),
+            media: merged.media.unwrap_or_default(),
             coverage: merged.coverage.unwrap_or_default(),
             origins,
         })

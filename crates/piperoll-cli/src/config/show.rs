@@ -56,16 +56,32 @@ fn value(settings: &Settings, path: &str) -> Value {
         "limits.commit_bytes_max" => limits.commit_bytes_max.into(),
         "limits.commit_wait_us" => limits.commit_wait_us.into(),
         "replica.behind_after_seconds" => settings.replica.behind_after_seconds.into(),
+        "graph.base_url" => settings.graph.base_url.clone().into(),
+        "graph.version" => settings.graph.version.clone().into(),
+        "graph.token" => settings.graph.token.as_ref().map(|_| "********").into(),
+        "graph.numbers" => texts(&settings.graph.numbers),
+        "graph.media_hosts" => texts(&settings.graph.media_hosts),
+        "graph.poll_every_seconds" => settings.graph.poll_every_seconds.into(),
+        "media.bytes_max" => settings.media.bytes_max.into(),
+        "media.life_hours" => settings.media.life_hours.into(),
+        "media.concurrency" => settings.media.concurrency.into(),
         "coverage.heartbeat_minutes" => settings.coverage.heartbeat_minutes.into(),
         "coverage.findings_hour" => settings.coverage.findings_hour.into(),
         "coverage.canaries" if settings.coverage.canaries.is_empty() => Value::Null,
         "coverage.canaries" => settings.coverage.canaries.clone().into(),
         "scrub.over_days" => settings.scrub.over_days.into(),
+        _ if path.starts_with("senders.") => settings.senders.shown(path.trim_start_matches("senders.")),
+        _ if path.starts_with("proxy.") => settings.proxy.shown(path.trim_start_matches("proxy.")),
         _ => match path.strip_prefix("replica.") {
             Some(name) => store_value(&settings.replica.store(), name),
             None => store_value(&settings.store, path.trim_start_matches("store.")),
         },
     }
+}
+
+/// A list without anything in it is not set.
+fn texts(list: &[String]) -> Value {
+    if list.is_empty() { Value::Null } else { list.to_vec().into() }
 }
 
 fn store_value(store: &Store, path: &str) -> Value {

@@ -24,6 +24,43 @@ commit_events_max = 3
 commit_bytes_max = 4
 commit_wait_us = 0
 
+[senders.dialog360]
+secrets = ["file-sender-secret"]
+secret_header = "x-secret"
+
+[senders.ycloud]
+secrets = ["file-sender-secret"]
+
+[senders.twilio]
+secrets = ["file-sender-secret"]
+url = "https://archive.example/webhooks/twilio"
+
+[senders.aws]
+topic_arns = ["arn:aws:sns:eu-west-1:1:t"]
+allow_sha1 = false
+
+[senders.gupshup]
+secrets = ["file-sender-secret"]
+secret_header = "x-secret"
+allow_unsigned = true
+
+[senders.infobip]
+secrets = ["file-sender-secret"]
+secret_header = "authorization"
+allow_unsigned = true
+
+[senders.bird]
+secrets = ["file-sender-secret"]
+url = "https://archive.example/webhooks/bird"
+
+[senders.vonage]
+secrets = ["file-sender-secret"]
+
+[proxy]
+upstream = "https://graph.facebook.com"
+on_archive_failure = "refuse"
+timeout_s = 5
+
 [store]
 url = "s3://bucket/prefix"
 endpoint = "http://127.0.0.1:8333"
@@ -33,6 +70,33 @@ profile = "archive"
 
 [store.records_manager]
 profile = "records"
+
+[replica]
+url = "s3://second/prefix"
+endpoint = "http://127.0.0.1:8334"
+region = "eu-west-1"
+mode = "compliance"
+profile = "second"
+behind_after_seconds = 60
+
+[replica.records_manager]
+profile = "second-records"
+
+[scrub]
+over_days = 14
+
+[graph]
+base_url = "http://127.0.0.1:9"
+version = "v24.0"
+token = "file-graph-token"
+numbers = ["106540352242922:102290129340398"]
+media_hosts = ["lookaside.fbsbx.com"]
+poll_every_seconds = 60
+
+[media]
+bytes_max = 1000
+life_hours = 1
+concurrency = 2
 "#;
 
 /// A records manager with a key instead of a profile.
@@ -44,13 +108,24 @@ url = "s3://bucket"
 access_key_id = "file-key"
 secret_access_key = "file-records-secret"
 session_token = "file-session"
+
+[replica]
+url = "s3://second"
+
+[replica.records_manager]
+access_key_id = "file-key"
+secret_access_key = "file-records-secret"
+session_token = "file-session"
 "#;
 
 /// Keys that exclude those of [`FULL`].
-const IN_KEYED: [&str; 3] = [
+const IN_KEYED: [&str; 6] = [
     "store.records_manager.access_key_id",
     "store.records_manager.secret_access_key",
     "store.records_manager.session_token",
+    "replica.records_manager.access_key_id",
+    "replica.records_manager.secret_access_key",
+    "replica.records_manager.session_token",
 ];
 
 fn merge(file: &str, flags: Flags, variables: &[(&str, &str)]) -> anyhow::Result<Settings> {
@@ -86,7 +161,10 @@ fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
         .filter(|key| !IN_KEYED.contains(&key.path))
         .map(|key| match key.path {
             "store.url" => (key.variable, "s3://other"),
-            "store.mode" => (key.variable, "compliance"),
+            "replica.url" => (key.variable, "s3://third"),
+            "store.mode" | "replica.mode" => (key.variable, "compliance"),
+            "proxy.on_archive_failure" => (key.variable, "forward"),
+            path if path.contains(".allow_") => (key.variable, "true"),
             "listen" => (key.variable, "127.0.0.1:2"),
             "time_zone" => (key.variable, "Europe/Warsaw"),
             "whatsapp.app_secrets" => (key.variable, "new, old"),
@@ -137,6 +215,14 @@ fn misspelt_keys_and_wrong_values_are_refused_by_name() {
         &[],
         &["`limits.commit_wait_ms`", "`limits.commit_wait_us`?"],
     );
+    check_refused("[senders.twilio]\nsecrets = [\"x\"]", &[], &["`senders.twilio`: expected `url`"]);
+    check_refused("[senders.gupshup]\nsecrets = [\"x\"]", &[], &["`senders.gupshup`", "signs nothing"]);
+    let unsigned = "[senders.infobip]\nsecrets = [\"x\"]\nsecret_header = \"x\"";
+    check_refused(unsigned, &[], &["`allow_unsigned = true`"]);
+    check_refused("[senders.aws]\nallow_sha1 = true", &[], &["`senders.aws`: expected `topic_arns`"]);
+    check_refused("[senders.vonage]\nurl = \"x\"", &[], &["unknown key `senders.vonage.url`"]);
+    check_refused("[proxy]\ntimeout_s = 0", &[], &["`proxy.timeout_s`: expected 1 to 600, found 0"]);
+    check_refused("[proxy]\non_archive_failure = \"open\"", &[], &["piperoll.toml", "`refuse`"]);
     check_refused("colour = 1", &[], &["unknown key `colour`", "config.schema.json"]);
     check_refused("listen = 8722", &[], &["piperoll.toml", "line 1"]);
     check_refused("time_zone = \"Warsaw\"", &[], &["expected an IANA time zone", "Warsaw"]);
@@ -152,6 +238,8 @@ fn misspelt_keys_and_wrong_values_are_refused_by_name() {
         &[],
         &["`store.records_manager`", "`secret_access_key`"],
     );
+    check_refused("[replica]\nregion = \"eu-central-1\"", &[], &["`replica.region`", "s3://bucket/prefix"]);
+    check_refused("[replica]\nbehind_after_seconds = 0", &[], &["`replica.behind_after_seconds`", "found 0"]);
     check_refused("", &[("PIPEROLL_STORE_MODE", "x")], &["`PIPEROLL_STORE_MODE`", "compliance"]);
     check_refused("", &[("PIPEROLL_LISTEN", "8722")], &["`PIPEROLL_LISTEN`", "`8722`"]);
     check_refused("", &[("PIPEROLL_LIMITS_COMMIT_WAIT_US", "-1")], &["`PIPEROLL_LIMITS_COMMIT_WAIT_US`"]);
@@ -182,6 +270,8 @@ fn secrets_are_never_shown() {
             "file-secret",
             "older-secret",
             "file-token",
+            "file-sender-secret",
+            "file-graph-token",
             "variable-token",
             "file-records-secret",
             "file-session",

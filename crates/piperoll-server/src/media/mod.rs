@@ -11,9 +11,9 @@ mod metrics;
 mod read;
 mod receive;
 mod state;
+mod text;
 mod work;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,11 +24,13 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use fetch::Now;
+use crate::archive::Now;
+pub(crate) use document::CapturedDocument;
 pub(crate) use metrics::MediaMetrics;
 pub(crate) use read::AttachmentBody;
 pub(crate) use state::MediaState;
 pub use state::MediaStateError;
+pub(crate) use text::TextTaker;
 
 /// How media are fetched.
 #[derive(Clone, Debug)]
@@ -70,8 +72,6 @@ pub(crate) struct MediaParts {
     pub(crate) graph: Option<GraphClient>,
     pub(crate) settings: MediaSettings,
     pub(crate) state: MediaState,
-    /// The folder of local state, where files without a name are made.
-    pub(crate) dir: PathBuf,
     pub(crate) now: Now,
     pub(crate) metrics: MediaMetrics,
 }
@@ -95,7 +95,7 @@ impl MediaFetcher {
             reader: parts.reader,
             graph: parts.graph,
             settings: parts.settings,
-            dir: parts.dir,
+            dir: parts.state.dir().to_owned(),
             now: parts.now,
             pieces: Semaphore::new(fetch::PIECES_IN_FLIGHT),
         };

@@ -60,8 +60,11 @@ pub(crate) async fn send(
     let caller = caller(&archive, &headers)?;
     let sends = Endpoint::read(&endpoint).filter(|_| is_number(&number) && is_version(&version));
     let endpoint = sends.ok_or_else(|| {
-        ApiError::new(ErrorCode::NotFound, "expected `/graph/v<n>.<n>/<phone_number_id>/messages` or `/marketing_messages`")
-            .hint("upload media and manage templates at the platform itself: only what is sent is archived here")
+        ApiError::new(
+            ErrorCode::NotFound,
+            "expected `/graph/v<n>.<n>/<phone_number_id>/messages` or `/marketing_messages`",
+        )
+        .hint("upload media and manage templates at the platform itself: only what is sent is archived here")
     })?;
     let body = read_body(&headers, body, BODY_BYTES_MAX).await?;
     let request: Box<RawValue> = serde_json::from_slice(&body).map_err(|error| {
@@ -114,7 +117,8 @@ fn answer(passed: Passed) -> Response {
         }
     };
     let headers = response.headers_mut();
-    let journal_id = HeaderValue::from_str(&passed.journal_id).expect("hexadecimal digits are a header value");
+    let journal_id =
+        HeaderValue::from_str(&passed.journal_id).expect("hexadecimal digits are a header value");
     let _ = headers.insert(JOURNAL_ID, journal_id);
     let archived = if passed.is_archived { "true" } else { "false" };
     let _ = headers.insert(ARCHIVED, HeaderValue::from_static(archived));

@@ -1,21 +1,26 @@
 //! The routes: one file for each noun. A handler extracts, calls the archive once, and answers.
 
+mod consent;
 mod conversation;
 mod coverage;
 mod dispose;
 mod event;
+mod evidence;
 mod export;
 mod graph;
 mod health;
+mod import;
 mod index;
 mod journal;
 mod ledger;
 mod media;
 mod metrics;
 mod parameter;
+mod person;
 mod replica;
 mod search;
 mod sender;
+mod template;
 mod tlog;
 mod token;
 mod verify;
@@ -60,6 +65,7 @@ fn described() -> OpenApiRouter<Arc<Archive>> {
         .routes(routes!(sender::deliver))
         .routes(routes!(graph::send))
         .routes(routes!(journal::hand_in))
+        .routes(routes!(import::import))
         .routes(routes!(event::hand_in))
         .routes(routes!(event::show))
         .routes(routes!(event::raw))
@@ -67,6 +73,11 @@ fn described() -> OpenApiRouter<Arc<Archive>> {
         .routes(routes!(event::proof))
         .routes(routes!(search::search))
         .routes(routes!(conversation::show))
+        .routes(routes!(person::show))
+        .routes(routes!(consent::show))
+        .routes(routes!(consent::record))
+        .routes(routes!(template::show))
+        .routes(routes!(evidence::send))
         .routes(routes!(coverage::list))
         .routes(routes!(coverage::show))
         .routes(routes!(ledger::describe))

@@ -69,7 +69,11 @@ impl Archive {
             ApiError::new(ErrorCode::NotFound, message).hint("see `[senders]` in schemas/config.schema.json")
         })?;
         let accepted = if sender == Sender::Aws {
-            self.senders.sns.accept(check, body, self.now()).await.map(|(notice, found)| (Some(notice), found))
+            self.senders
+                .sns
+                .accept(check, body, self.now())
+                .await
+                .map(|(notice, found)| (Some(notice), found))
         } else {
             let found = check.accept(sender, &parts.headers, parts.uri.query(), body);
             let refused = |error: piperoll_sources::SignatureError| {

@@ -8,7 +8,7 @@ use piperoll_verify::prove::Evidence;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{GapsView, AttachmentView, hex};
+use super::{AttachmentView, GapsView, hex};
 
 /// An event that was read from the store and proven.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -94,24 +94,6 @@ pub struct SearchView {
     #[serde(default)]
     pub gaps: GapsView,
     /// The event that records this search.
-    pub recorded_as: u64,
-}
-
-/// A page of a conversation.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ConversationView {
-    /// `<phone_number_id>:<counterpart>`.
-    pub conversation: String,
-    /// Every event with a lower `seq` was looked at.
-    pub complete_to: u64,
-    /// How many events the conversation has.
-    pub total: u64,
-    /// This page, oldest first.
-    pub events: Vec<EventView>,
-    /// Send this as `before` for the page of older events; absent on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_before: Option<u64>,
-    /// The event that records this view.
     pub recorded_as: u64,
 }
 

@@ -1,0 +1,102 @@
+//! The files beside the text of an import, as pieces of attachments.
+
+use piperoll_format::{Facts, Kind, Seq};
+use piperoll_sources::import::{BundleError, Entry, ImportItem};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use super::{Files, Importer, lock, refused};
+use crate::error::ApiError;
+use crate::media::CapturedDocument;
+use crate::wire::hex;
+
+/// The size of a piece of an attachment, in bytes.
+const PIECE_BYTES: usize = 4 << 20;
+
+impl Importer<'_> {
+    /// Takes the files that a message names, if they are there.
+    pub(super) async fn take_files(
+        &mut self,
+        item: &ImportItem,
+        seq: Seq,
+        files: &Files,
+    ) -> Result<(), ApiError> {
+        for (attachment, index) in item.message.attachments.iter().zip(0_u32..) {
+            let Some(name) = &attachment.filename else { continue };
+            let Some(entry) = files.entries.iter().find(|entry| entry.name == *name) else {
+                // An e-mail holds its files itself.
+                self.view.media_missing += u64::from(item.message.message_type != "email");
+                continue;
+            };
+            let facts = Facts {
+                subject: item.subject.clone(),
+                number: item.message.number.as_ref().and_then(|number| number.id.clone()),
+                occurred_at: item.message.occurred_at,
+                ..Facts::default()
+            };
+            let (parts, size, sha256) = self.take_pieces(entry, (seq, index), &facts, files).await?;
+            let document = CapturedDocument {
+                message_seq: seq.0,
+                attachment: index,
+                media_id: Some(format!("import:{}", hex(&sha256[..16]))),
+                mime_type: attachment.mime_type.clone(),
+                filename: Some(name.clone()),
+                size,
+                sha256: hex(&sha256),
+                declared_sha256: None,
+                matches_declared: None,
+                parts,
+                attempts: 1,
+                source: "import".to_owned(),
+            };
+            let document = serde_json::to_vec(&document).expect("texts and numbers are always JSON");
+            let facts = Facts { source_id: Some(format!("media:{}:{index}", seq.0)), ..facts };
+            let captured = self.submission(Kind::MediaCaptured, "application/json", vec![document], facts);
+            drop(self.submit(vec![captured]).await?);
+            self.view.media += 1;
+        }
+        Ok(())
+    }
+
+    /// Commits a file piece by piece and returns the pieces' positions, the size and the digest. The same piece of the
+    /// same message again gets its first position.
+    async fn take_pieces(
+        &self,
+        entry: &Entry,
+        (seq, index): (Seq, u32),
+        facts: &Facts,
+        files: &Files,
+    ) -> Result<(Vec<u64>, u64, [u8; 32]), ApiError> {
+        let bundle = files.bundle.clone().expect("files beside a text are in a bundle");
+        let entry = entry.clone();
+        let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(1);
+        let reading = tokio::task::spawn_blocking(move || {
+            lock(&bundle).read::<Broken>(&entry, PIECE_BYTES, |piece| {
+                sender.blocking_send(piece).map_err(|_| Broken(None))
+            })
+        });
+        let (mut parts, mut size, mut digest) = (Vec::new(), 0, Sha256::new());
+        while let Some(piece) = pieces.recv().await {
+            digest.update(&piece);
+            size += piece.len() as u64;
+            let source_id = Some(format!("import-part:{}:{index}:{}", seq.0, parts.len()));
+            let facts = Facts { source_id, ..facts.clone() };
+            let part = self.submission(Kind::MediaPart, "application/octet-stream", vec![piece], facts);
+            let receipts = self.submit(vec![part]).await?;
+            parts.extend(receipts.iter().map(|receipt| receipt.seq.0));
+        }
+        match reading.await.map_err(ApiError::internal)? {
+            Err(Broken(Some(error))) => Err(refused(error)),
+            _ => Ok((parts, size, digest.finalize().into())),
+        }
+    }
+}
+
+/// Why reading ended early; nothing when nobody takes the pieces any more.
+struct Broken(Option<BundleError>);
+
+impl From<BundleError> for Broken {
+    fn from(error: BundleError) -> Self {
+        Self(Some(error))
+    }
+}
