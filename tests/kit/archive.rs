@@ -12,7 +12,9 @@ use piperoll_engine::{
 use piperoll_format::{Kek, LedgerId, SubmissionGroup, Timestamp};
 use piperoll_policy::{Policy, PolicySet};
 use piperoll_server::Role;
-use piperoll_store::{DirectoryStore, FaultyStore, ManualClock, MemoryStore, WormStore};
+use piperoll_store::{
+    Clock as _, DirectoryStore, FaultyStore, ManualClock, MemoryStore, SystemClock, WormStore,
+};
 use piperoll_verify::{LedgerReader, StoreKeys};
 use tempfile::TempDir;
 
@@ -65,6 +67,8 @@ const POLICIES: [&str; 2] = [
 enum Backing {
     Memory(Arc<MemoryStore>),
     Directory(Arc<DirectoryStore>),
+    /// A store that the test brought along.
+    Other(Arc<dyn WormStore>),
 }
 
 /// A new ledger and its surroundings. Engines of it write through [`Self::store`], which can be made to fail;
@@ -105,6 +109,13 @@ impl TestArchive {
         Self::create(Backing::Directory(Arc::new(store)), LedgerId([7; 16]), clock, dir).await
     }
 
+    /// A ledger in a store of the test's own, which keeps its locks by the time of the day; so does the archive's
+    /// clock at the start.
+    pub async fn on(store: Arc<dyn WormStore>) -> Self {
+        let clock = Arc::new(ManualClock::new(SystemClock.now_micros()));
+        Self::create(Backing::Other(store), LedgerId([7; 16]), clock, new_dir()).await
+    }
+
     async fn create(backing: Backing, ledger: LedgerId, clock: Arc<ManualClock>, dir: TempDir) -> Self {
         let policies = POLICIES.map(|text| Policy::parse("test.toml", text).unwrap()).to_vec();
         let policies = Arc::new(PolicySet::new(policies).unwrap());
@@ -127,7 +138,7 @@ impl TestArchive {
             kek: &keys.kek,
             policies: POLICIES.map(str::to_owned).to_vec(),
             policy_set: &archive.policies,
-            created_at: Timestamp(NOW),
+            created_at: Timestamp(archive.clock.now_micros()),
         };
         let _genesis = create_ledger(archive.backing.store(), new).await.unwrap();
         archive
@@ -163,7 +174,15 @@ impl TestArchive {
     /// # Panics
     /// When it cannot be opened.
     pub async fn open_beside(&self, name: &str) -> (Engine, Arc<FaultyStore>) {
-        let store = Arc::new(FaultyStore::new(self.backing.store()));
+        self.open_on(self.backing.store(), name).await
+    }
+
+    /// Opens a further engine on another way to the same objects, as a process with other rights would.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn open_on(&self, store: Arc<dyn WormStore>, name: &str) -> (Engine, Arc<FaultyStore>) {
+        let store = Arc::new(FaultyStore::new(store));
         let state = self.dir.path().join(name);
         let engine = self.open_through((store.clone(), &state), quick_settings(), self.entropy()).await;
         (engine.unwrap(), store)
@@ -179,7 +198,9 @@ impl TestArchive {
         Engine::open(components, settings).await
     }
 
-    pub(crate) fn components(&self) -> Components {
+    /// Returns what an engine of this ledger is built from.
+    #[must_use]
+    pub fn components(&self) -> Components {
         Components {
             store: self.store.clone(),
             ledger: self.ledger,
@@ -240,7 +261,9 @@ impl TestArchive {
     pub fn memory(&self) -> &MemoryStore {
         match &self.backing {
             Backing::Memory(store) => store,
-            Backing::Directory(_) => panic!("expected an archive in memory, found one in a directory"),
+            Backing::Directory(_) | Backing::Other(_) => {
+                panic!("expected an archive in memory, found another")
+            }
         }
     }
 
@@ -271,6 +294,7 @@ impl Backing {
         match self {
             Self::Memory(store) => store.clone(),
             Self::Directory(store) => store.clone(),
+            Self::Other(store) => store.clone(),
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod corpus;
 pub mod dictionary;
 mod repository;
 pub mod s3;
+mod s3_ceph;
 mod s3_daemon;
 pub mod test;
 pub mod tidy;

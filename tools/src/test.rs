@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Result;
 
 use crate::repository::{cargo, root, say};
+use crate::s3_ceph::Gateway;
 use crate::{corpus, s3, tidy};
 
 /// What one step of the run does.
@@ -66,24 +67,17 @@ struct Count {
 /// Fails when cargo cannot be started.
 pub fn run() -> Result<ExitCode> {
     let mut count = Count::default();
-    let (mut broken, mut service) = (Vec::new(), None);
+    let (mut broken, mut services) = (Vec::new(), Services::default());
     for Step { name, work } in &STEPS {
         say(&format!("== {name}"));
         let started = now();
         let good = match work {
             Work::Cargo { arguments, component } => run_cargo(arguments, *component)?,
             Work::Own(check) => report(&check()),
-            Work::Services => match s3::Service::start() {
-                Ok(started) => {
-                    service = Some(started);
-                    true
-                }
-                Err(error) => report(&[format!("{error:#}")]),
-            },
+            Work::Services => report(&services.start()),
             Work::Tests => {
-                let environment = service.as_ref().map(s3::Service::environment).unwrap_or_default();
-                let good = run_tests(&environment, &mut count)?;
-                good & report(&check_s3(service.is_some(), count.s3))
+                let good = run_tests(&services.environment(), &mut count)?;
+                good & report(&check_s3(services.s3.is_some(), count.s3))
             }
         };
         let verdict = if good { "ok" } else { "FAILED" };
@@ -97,6 +91,35 @@ pub fn run() -> Result<ExitCode> {
     }
     say(&format!("{} passed, {} failed", count.passed, count.failed));
     Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The services that tests talk to; they stop with this value.
+#[derive(Debug, Default)]
+struct Services {
+    s3: Option<s3::Service>,
+    ceph: Option<Gateway>,
+}
+
+impl Services {
+    /// Starts them, and returns one line for each that should be there and is not.
+    fn start(&mut self) -> Vec<String> {
+        let mut problems = Vec::new();
+        match s3::Service::start() {
+            Ok(service) => self.s3 = Some(service),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+        match Gateway::start() {
+            Ok(gateway) => self.ceph = gateway,
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+        problems
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        let s3 = self.s3.as_ref().map(s3::Service::environment).unwrap_or_default();
+        let ceph = self.ceph.as_ref().map(Gateway::environment).unwrap_or_default();
+        [s3, ceph].concat()
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the task runner shows how long each step took")]

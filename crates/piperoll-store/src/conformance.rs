@@ -24,6 +24,26 @@ const LONG_MICROS: u64 = 600_000_000;
 /// How many tasks race for one key.
 const RACERS: usize = 32;
 
+/// The properties with what they say, in the order of [`crate::conformance_tests`].
+pub const PROPERTIES: [(&str, &str); 16] = [
+    ("created_object_is_immutable", "what was created is what is read, and no other call changes it"),
+    ("second_create_is_refused", "a second create is refused, also with the same bytes"),
+    ("racing_creates_have_one_winner", "of 32 tasks that create one key, exactly one wins"),
+    ("retained_object_cannot_be_deleted", "a retained object stays until its time"),
+    ("retention_is_only_extended", "retention grows and never shrinks"),
+    ("hold_blocks_delete", "a hold blocks deletion until it is released"),
+    ("expired_object_can_be_deleted", "when retention has ended, the object can be deleted"),
+    ("ranged_reads_are_exact", "a ranged read gives exactly the range or an error"),
+    ("listing_is_ordered_and_paged", "a listing follows the bytes of the keys, and pages add up"),
+    ("derived_objects_can_be_replaced", "derived objects are replaced, listed and deleted"),
+    ("derived_cannot_replace_locked", "a derived object cannot take the place of a locked one"),
+    ("missing_object_is_not_found", "what is not there is not found, by every operation"),
+    ("head_reports_the_lock", "head and listing report the lock that was asked for"),
+    ("empty_object_is_kept", "an object may be empty"),
+    ("large_object_is_kept", "an object of 8 MB comes back whole and in parts"),
+    ("probe_passes", "the probe passes, twice in a row"),
+];
+
 /// Returns when the store's clock has reached a time in µs since the Unix epoch.
 pub type WaitUntil = Box<dyn Fn(u64) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
@@ -403,11 +423,18 @@ macro_rules! conformance_tests {
             probe_passes
         }
     };
-    ($fixture:ident => $($property:ident)+) => {$(
+    ($fixture:ident => $($property:ident)+) => {
+        #[test]
+        fn every_property_is_tested() {
+            let tested = [$(stringify!($property)),+];
+            assert_eq!(tested, $crate::conformance::PROPERTIES.map(|(name, _)| name));
+        }
+        $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $property() {
             let (fixture, _guard) = $fixture();
             $crate::conformance::$property(&fixture).await;
         }
-    )+};
+        )+
+    };
 }

@@ -318,9 +318,10 @@ impl Inner {
 
     /// Names the objects of a listing by their keys; what has no key is none of this store's.
     fn keyed(&self, listing: Listing<'_>, limit: usize) -> Vec<(ObjectKey, History)> {
-        let keyed = listing.found.into_iter().filter_map(|(name, history)| {
-            Some((self.location.key(&name)?, history))
-        });
+        let keyed = listing
+            .found
+            .into_iter()
+            .filter_map(|(name, history)| Some((self.location.key(&name)?, history)));
         keyed.take(limit).collect()
     }
 }

@@ -1,0 +1,83 @@
+//! The properties of the port, on the service, as the writer and the records manager of `schemas/iam`, and the table of
+//! them for all stores.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use piperoll_store::conformance::{Fixture, PROPERTIES, WaitUntil};
+use piperoll_store::{Clock, ManualClock, MemoryStore, S3Mode, S3Store, SystemClock};
+use piperoll_tests::{NOW, S3Service};
+
+/// The time of the day in whole seconds: the service keeps no other dates.
+#[derive(Debug)]
+struct WholeSeconds;
+
+impl Clock for WholeSeconds {
+    fn now_micros(&self) -> u64 {
+        SystemClock.now_micros() / 1_000_000 * 1_000_000
+    }
+}
+
+/// A place of its own on the service; without a service, one in memory, which has these properties anyhow.
+fn fixture(mode: S3Mode) -> (Fixture, ()) {
+    let runtime = tokio::runtime::Handle::current();
+    let service = tokio::task::block_in_place(|| runtime.block_on(S3Service::find()));
+    let Some(service) = service else {
+        let clock = Arc::new(ManualClock::new(NOW));
+        return (Fixture::with_manual_clock(Arc::new(MemoryStore::new(clock.clone())), clock), ());
+    };
+    let store = S3Store::connect(service.options(mode), Arc::new(WholeSeconds)).unwrap();
+    let prefix = String::new();
+    (Fixture { store: Arc::new(store), clock: Arc::new(WholeSeconds), prefix, wait_until: wait_until() }, ())
+}
+
+/// Waits for the time of the day, and a second more: the service cuts its own time to seconds.
+fn wait_until() -> WaitUntil {
+    Box::new(|micros| {
+        let left = (micros + 1_000_000).saturating_sub(SystemClock.now_micros());
+        Box::pin(tokio::time::sleep(Duration::from_micros(left)))
+    })
+}
+
+mod compliance {
+    fn fixture() -> (super::Fixture, ()) {
+        super::fixture(super::S3Mode::Compliance)
+    }
+
+    piperoll_store::conformance_tests!(fixture);
+}
+
+mod governance {
+    fn fixture() -> (super::Fixture, ()) {
+        super::fixture(super::S3Mode::Governance)
+    }
+
+    piperoll_store::conformance_tests!(fixture);
+}
+
+/// The stores whose tests [`piperoll_store::conformance_tests`] makes: each cell of the table is one.
+const STORES: [&str; 4] = ["memory", "directory", "SeaweedFS 4.48, COMPLIANCE", "SeaweedFS 4.48, GOVERNANCE"];
+
+const HEADER: &str = "# What each store was tested for
+
+Each cell is a test of `cargo xt test` (`crates/piperoll-store/src/conformance.rs`); this file is compared with them.
+Ceph's object gateway 16.2 is not among the columns: it ignores `If-None-Match` in versioned buckets, and the probe
+refuses it (`tests/s3/ceph.rs`).
+";
+
+#[test]
+fn table_is_up_to_date() {
+    let mut table = format!("{HEADER}\n| property | {} |\n|---|", STORES.join(" | "));
+    table.push_str(&"---|".repeat(STORES.len()));
+    table.push('\n');
+    for (_, sentence) in PROPERTIES {
+        writeln!(table, "| {sentence} |{}", " yes |".repeat(STORES.len())).unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/conformance.md");
+    if std::env::var_os("PIPEROLL_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &table).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), table, "run with PIPEROLL_UPDATE_GOLDEN=1");
+}
