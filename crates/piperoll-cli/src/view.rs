@@ -2,9 +2,10 @@
 
 use comfy_table::{Attribute, Cell, Color};
 use console::measure_text_width;
-use piperoll_server::EventView;
+use piperoll_server::{AttachmentState, EventView};
 use piperoll_sources::{Direction, Message, Party};
 
+use crate::args::Global;
 use crate::output::{DIM, Output, YELLOW, columns};
 use crate::text::{fit, safe};
 
@@ -39,26 +40,6 @@ fn hit_row(event: &EventView, output: &Output, width: usize) -> Vec<Cell> {
     ]
 }
 
-/// Prints a conversation, oldest first, with the texts in full.
-pub(crate) fn print_conversation(events: &[EventView], output: &Output) -> anyhow::Result<()> {
-    let rows = events.iter().map(|event| {
-        let text = match full_text(event) {
-            text if text.is_empty() && event.message.is_some() => {
-                Cell::new(format!("[{}]", what(event))).add_attribute(Attribute::Dim)
-            }
-            text if text.is_empty() => text_cell(event, TEXT_COLUMNS_MIN),
-            text => Cell::new(safe(&text)),
-        };
-        vec![
-            Cell::new(event.seq),
-            Cell::new(short_time(event, output)).add_attribute(Attribute::Dim),
-            person_cell(event),
-            text,
-        ]
-    });
-    output.table(&["event", "time", "person", "text"], rows.collect(), &[0])
-}
-
 /// Prints everything about one event.
 pub(crate) fn print_event(event: &EventView, output: &Output) -> anyhow::Result<()> {
     let line = |name: &str, value: &str| output.line(format_args!("{DIM}{name:<13}{DIM:#} {value}"));
@@ -79,6 +60,18 @@ pub(crate) fn print_event(event: &EventView, output: &Output) -> anyhow::Result<
     match &event.message {
         Some(message) => print_message(message, output)?,
         None => line("payload", &format!("{YELLOW}{}{YELLOW:#}", state(event)))?,
+    }
+    for view in &event.attachments {
+        let what = match (view.state, view.seq) {
+            (AttachmentState::Captured, Some(seq)) => format!("captured in event {seq}"),
+            (AttachmentState::Unavailable, Some(seq)) => {
+                let detail =
+                    view.detail.as_deref().map_or_else(String::new, |why| format!(": {}", safe(why)));
+                format!("{YELLOW}not available{YELLOW:#} (event {seq}){detail}")
+            }
+            _ => "still to be fetched".to_owned(),
+        };
+        line(&format!("attachment {}", view.attachment), &what)?;
     }
     line("leaf hash", &event.proof.event_hash)?;
     line("proven in", &format!("tree of {} events, root {}", event.proof.tree_size, event.proof.root))
@@ -145,6 +138,16 @@ fn person_cell(event: &EventView) -> Cell {
         Some(Direction::Outbound) => Color::Green,
         None => Color::Reset,
     })
+}
+
+/// Returns the name of the time zone that was asked for, to be sent along.
+pub(crate) fn zone(global: &Global) -> Option<String> {
+    global.tz.map(|zone| zone.to_string())
+}
+
+/// Returns the customer of an event, with an arrow for the direction.
+pub(crate) fn name_of(event: &EventView) -> String {
+    person(event)
 }
 
 /// Returns the customer, with an arrow for the direction.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use piperoll_sources::{Direction, Origin};
+use piperoll_sources::{Direction, Origin, TemplateRef};
 
 use crate::database::Projections;
 use crate::error::ProjectionError;
@@ -46,6 +46,8 @@ pub struct Turn {
     pub answer: Option<(i64, u64)>,
     /// The ids that the answer gave.
     pub wamids: Vec<String>,
+    /// The template that a send was made from.
+    pub template: Option<TemplateRef>,
 }
 
 /// A reaction.
@@ -174,6 +176,7 @@ impl Projections {
             statuses: Vec::new(),
             answer: None,
             wamids: Vec::new(),
+            template: None,
         };
         if let Some(journal_id) = entry.journal_id.filter(|_| entry.role == Role::Send) {
             self.fold_send(&journal_id, &mut turn)?;
@@ -210,9 +213,13 @@ impl Projections {
     fn fold_send(&self, journal_id: &str, turn: &mut Turn) -> Result<(), ProjectionError> {
         let facts = self.facts::<SendFact>(Table::Send, journal_id, i64::MIN..=i64::MAX, FACTS_MAX)?;
         for fact in facts {
-            if let SendFact::Answered { wamids, .. } = fact.value {
-                turn.answer = Some((fact.at, fact.seq));
-                turn.wamids.extend(wamids);
+            match fact.value {
+                SendFact::Answered { wamids, .. } => {
+                    turn.answer = Some((fact.at, fact.seq));
+                    turn.wamids.extend(wamids);
+                }
+                SendFact::Requested { template, .. } => turn.template = template,
+                SendFact::OnDay { .. } => {}
             }
         }
         turn.id = turn.wamids.first().cloned();

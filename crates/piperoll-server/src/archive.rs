@@ -15,11 +15,11 @@ use tokio::sync::{Mutex, watch};
 
 use crate::coverage::CoverageDesk;
 use crate::follow::{Follower, OpenError, Place, Progress};
-use crate::media::{MediaParts, MediaState, MediaStateError};
+use crate::media::{MediaState, MediaStateError};
 use crate::metrics::Metrics;
-use crate::platform::{Platform, PlatformTasks};
-use crate::replica::Keeping;
+use crate::platform::PlatformTasks;
 use crate::proxy::{Gaps, Proxy};
+use crate::replica::Keeping;
 use crate::senders::{SenderDesk, Senders};
 use crate::tokens::{TokenError, TokenStore};
 use crate::watch::Watch;
@@ -44,8 +44,6 @@ pub struct Parts {
     pub senders: Senders,
     /// The proxy to the send endpoints, if there is one.
     pub proxy: Option<Proxy>,
-    /// What fetches media and asks the platform, where that runs.
-    pub platform: Option<Platform>,
     /// The time zone of days in queries that name none.
     pub time_zone: Tz,
 }
@@ -92,7 +90,7 @@ impl From<OpenError> for ArchiveError {
 }
 
 /// Tells the time.
-type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
+pub(crate) type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// One ledger, open: it captures, searches, proves, exports and disposes.
 ///
@@ -108,7 +106,8 @@ pub struct Archive {
     pub(crate) gaps: Gaps,
     /// What became of attachments.
     pub(crate) media: MediaState,
-    pub(crate) platform: Option<PlatformTasks>,
+    /// Media fetcher and poller, where they run.
+    pub(crate) platform: OnceLock<PlatformTasks>,
     pub(crate) time_zone: Tz,
     pub(crate) metrics: Metrics,
     pub(crate) store: StoreView,
@@ -116,9 +115,11 @@ pub struct Archive {
     pub(crate) verifying: Mutex<()>,
     /// Replica and passes over all objects.
     pub(crate) keeping: OnceLock<Keeping>,
+    /// How signals of consent are read.
+    pub(crate) consent_rules: OnceLock<piperoll_projections::ConsentRules>,
     tokens: TokenStore,
     watch: Watch,
-    now: Now,
+    pub(crate) now: Now,
 }
 
 impl fmt::Debug for Archive {
@@ -140,29 +141,14 @@ impl Archive {
         let keys = Arc::new(StoreKeys::new(store.clone(), ledger, components.keys.kek.clone()));
         let described = store.describe();
         let clock = components.clock.clone();
-        let state_dir = components.state_dir.clone();
-        let projections = state_dir.join("projections.redb");
+        let projections = components.state_dir.join("projections.redb");
+        let media = MediaState::open(&components.state_dir, ledger)?;
         let tokens = TokenStore::open(&parts.tokens)?;
         let engine = Arc::new(Engine::open(components, parts.settings).await?);
         let reader = LedgerReader::open(store, ledger).await?.with_keys(keys);
         let place = Place { dir: parts.index_dir, options: parts.index, projections };
         let follower = Follower::start(place, reader.clone(), engine.head()).await?;
         let watch = Watch::start(engine.clone());
-        let (media, metrics) = (MediaState::open(&state_dir, ledger)?, Metrics::default());
-        let micros = clock.clone();
-        let platform = parts.platform.map(|platform| {
-            let parts = MediaParts {
-                engine: engine.clone(),
-                reader: reader.clone(),
-                graph: platform.graph.clone(),
-                settings: platform.media.clone(),
-                state: media.clone(),
-                dir: state_dir,
-                now: Arc::new(move || micros.now_micros()),
-                metrics: metrics.media.clone(),
-            };
-            PlatformTasks::start(platform, parts, metrics.poll.clone())
-        });
         Ok(Self {
             engine,
             reader,
@@ -174,8 +160,8 @@ impl Archive {
             gaps: Gaps::default(),
             time_zone: parts.time_zone,
             media,
-            platform,
-            metrics,
+            platform: OnceLock::new(),
+            metrics: Metrics::default(),
             store: StoreView {
                 name: described.name,
                 location: described.location,
@@ -184,9 +170,10 @@ impl Archive {
             },
             verifying: Mutex::new(()),
             keeping: OnceLock::new(),
+            consent_rules: OnceLock::new(),
             tokens,
             watch,
-            now: Box::new(move || Timestamp(clock.now_micros())),
+            now: Arc::new(move || Timestamp(clock.now_micros())),
         })
     }
 
@@ -194,7 +181,7 @@ impl Archive {
     pub async fn close(&self) {
         self.stop_heartbeat().await;
         self.watch.close().await;
-        if let Some(platform) = &self.platform {
+        if let Some(platform) = self.platform.get() {
             platform.close().await;
         }
         self.engine.close().await;

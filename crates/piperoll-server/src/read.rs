@@ -13,7 +13,7 @@ use crate::access::Access;
 use crate::archive::Archive;
 use crate::error::{ApiError, ErrorCode};
 use crate::tokens::Caller;
-use crate::wire::{ConversationView, EventView, LedgerView, PolicyView, ProofView, SearchView};
+use crate::wire::{EventView, LedgerView, PolicyView, ProofView, SearchView};
 
 /// Most events on one page.
 const PAGE_MAX: usize = 500;
@@ -97,40 +97,6 @@ impl Archive {
             recorded_as: recorded.0,
         };
         Ok(Searched { view, index_took })
-    }
-
-    /// Shows a conversation, oldest first.
-    ///
-    /// # Errors
-    /// [`ErrorCode::NotFound`] when it has no events; those of reading and of a commit.
-    pub async fn conversation(
-        &self,
-        caller: &Caller,
-        id: &str,
-        page: Page,
-    ) -> Result<ConversationView, ApiError> {
-        let (hits, _) = self.find(Query::conversation(id), page).await?;
-        let (mut events, next_before) = self.show(&hits, page).await?;
-        let access = Access {
-            action: "conversation",
-            target: Some(id),
-            hits: Some(hits.total),
-            shown: events.iter().map(|event| event.seq).collect(),
-            ..Access::default()
-        };
-        let recorded = self.record_access(Kind::AccessView, caller, &access).await?;
-        if hits.total == 0 {
-            return Err(ApiError::new(ErrorCode::NotFound, format!("there is no conversation `{id}`")));
-        }
-        events.reverse();
-        Ok(ConversationView {
-            conversation: id.to_owned(),
-            complete_to: hits.complete_to,
-            total: hits.total,
-            events,
-            next_before,
-            recorded_as: recorded.0,
-        })
     }
 
     /// Shows one event.
@@ -232,7 +198,8 @@ impl Archive {
         if search.query.trim().is_empty() {
             return Ok(own());
         }
-        let query = Query::parse(&search.query, search.time_zone.unwrap_or(self.time_zone))?;
+        let typed = self.expand_persons(&search.query)?;
+        let query = Query::parse(&typed, search.time_zone.unwrap_or(self.time_zone))?;
         // The canonical text spells fields alike, and inside a quoted text a colon changes nothing that matters.
         if query.to_string().contains("kind:") { Ok(query) } else { Ok(query.and(own())) }
     }
@@ -287,7 +254,8 @@ impl Archive {
     }
 }
 
-fn view(prover: &Prover, evidence: &Evidence) -> EventView {
+/// Shows evidence, and logs what should be readable and is not.
+pub(crate) fn view(prover: &Prover, evidence: &Evidence) -> EventView {
     if let Err(error) = &evidence.payload
         && !error.is_destroyed()
     {

@@ -114,7 +114,6 @@ const fn is_arrival(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::WhatsappMessage
-            | Kind::WhatsappStatus
             | Kind::WhatsappEdit
             | Kind::WhatsappRevoke
             | Kind::WhatsappReaction

@@ -105,7 +105,7 @@ impl Projections {
     pub fn numbers(&self) -> Result<Vec<KnownNumber>, ProjectionError> {
         let mut ids = BTreeSet::new();
         let mut phones = BTreeSet::new();
-        for table in [Table::Rhythm, Table::Coverage, Table::History] {
+        for table in [Table::Rhythm, Table::Coverage, Table::History, Table::Dangling] {
             for entity in self.entities(table, None, NUMBERS_MAX)? {
                 match entity.strip_prefix("@phone:") {
                     Some(phone) => drop(phones.insert(phone.to_owned())),
@@ -252,8 +252,11 @@ impl Projections {
         if span.is_empty() {
             return Ok(None);
         }
-        let facts = self.facts::<Arrival>(Table::Rhythm, number, span, LOOKED_AT)?;
-        Ok(facts.iter().find(|fact| !fact.value.names_only).map(|fact| (fact.at, fact.seq)))
+        let facts = self.facts::<Arrival>(Table::Rhythm, number, span.clone(), LOOKED_AT)?;
+        let arrival = facts.iter().find(|fact| !fact.value.names_only).map(|fact| (fact.at, fact.seq));
+        // Where nobody writes, statuses show that something arrives.
+        let status = self.facts::<Pointer>(Table::Dangling, number, span, 1)?;
+        Ok(arrival.into_iter().chain(status.first().map(|fact| (fact.at, fact.seq))).min())
     }
 
     fn downtime(&self, from: i64, to: i64, now: i64) -> Result<Vec<Span>, ProjectionError> {

@@ -7,23 +7,26 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::parameter::{Parameters, Segment};
+use super::parameter::{Parameters, Segment, time_zone};
 use crate::archive::Archive;
 use crate::auth::{By, Read};
+use crate::conversation::ConversationPage;
 use crate::error::ApiError;
-use crate::read::Page;
 use crate::wire::{ConversationView, ErrorBody};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageParameters {
-    /// How many events at most, 1 to 500; 50 when absent.
+    /// How many messages at most, 1 to 200; 200 when absent.
     limit: Option<usize>,
-    /// Only events with a lower `seq`: `next_before` of the page before.
-    before: Option<u64>,
+    /// Only older messages: `next_before` of the page before.
+    before: Option<String>,
+    /// The time zone of local times, such as `Europe/Berlin`.
+    tz: Option<String>,
 }
 
-/// Shows the newest events of a conversation, oldest first. The view is recorded in the ledger.
+/// Shows the newest messages of a conversation, oldest first, each with its versions, reactions and statuses. The view
+/// is recorded in the ledger.
 #[utoipa::path(get, path = "/v1/conversations/{id}", tag = "read", security(("token" = [])),
     params(("id" = String, Path, description = "`<phone_number_id>:<counterpart>`"), PageParameters), responses(
         (status = 200, description = "A page of the conversation", body = ConversationView),
@@ -35,6 +38,7 @@ pub(crate) async fn show(
     Segment(id): Segment<String>,
     Parameters(page): Parameters<PageParameters>,
 ) -> Result<Json<ConversationView>, ApiError> {
-    let page = Page { limit: page.limit, before: page.before };
-    Ok(Json(archive.conversation(&caller, &id, page).await?))
+    let time_zone = time_zone(page.tz.as_deref())?;
+    let page = ConversationPage { limit: page.limit, before: page.before, time_zone };
+    Ok(Json(archive.conversation(&caller, &id, &page).await?))
 }

@@ -4,13 +4,18 @@ use super::*;
 
 /// Every route that needs a token, with the roles that may use it and a request that succeeds or is refused for its
 /// content only.
-const ROUTES: [(&str, &str, &str, &[Role]); 16] = [
+const ROUTES: [(&str, &str, &str, &[Role]); 21] = [
     ("POST", "/v1/events", "{}", &[Role::Ingest, Role::Admin]),
     ("GET", "/v1/events/0", "", READERS),
     ("GET", "/v1/events/0/raw", "", READERS),
     ("GET", "/v1/events/0/proof", "", READERS),
     ("GET", "/v1/search?q=hello", "", READERS),
     ("GET", "/v1/conversations/1:2", "", READERS),
+    ("GET", "/v1/persons/491", "", READERS),
+    ("GET", "/v1/persons/491/consent", "", READERS),
+    ("GET", "/v1/persons/491/consent/record", "", READERS),
+    ("GET", "/v1/templates/x", "", READERS),
+    ("GET", "/v1/evidence/sends/x", "", READERS),
     ("GET", "/v1/ledger", "", READERS),
     ("GET", "/v1/export?q=hello", "", READERS),
     ("POST", "/v1/verify?quick=true", "", &[Role::Auditor, Role::Admin]),
