@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use piperoll_format::Kind;
-use piperoll_server::{MediaSettings, Platform, PollSettings, PolledNumber};
+use piperoll_server::{Platform, PollSettings, PolledNumber};
 use piperoll_store::Clock as _;
 use piperoll_tests::{FakeGraph, GraphFault, Served, TestArchive, until};
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ fn platform(graph: &FakeGraph, every: Duration) -> Platform {
     let numbers = vec![PolledNumber { id: NUMBER.to_owned(), account: Some(ACCOUNT.to_owned()) }];
     Platform {
         graph: Some(client_of(graph)),
-        media: MediaSettings::default(),
         poll: PollSettings { every, numbers, ..PollSettings::default() },
+        ..Platform::default()
     }
 }
 

@@ -1,12 +1,16 @@
-//! What runs beside the archive and talks to the platform: the media fetcher and the poller.
+//! What runs beside the archive: the media fetcher, the poller, and what takes the text out of attachments.
 
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use piperoll_extract::Extractor;
 use piperoll_graph::GraphClient;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use crate::media::{MediaFetcher, MediaParts, MediaSettings};
+use crate::archive::Archive;
+use crate::media::{MediaFetcher, MediaParts, MediaSettings, TextTaker};
 use crate::poll::{PollParts, PollSettings, Poller};
 
 /// How long a reader waits for the media state to catch up; it is told what is known then.
@@ -19,6 +23,8 @@ pub struct Platform {
     pub graph: Option<GraphClient>,
     /// How media are fetched.
     pub media: MediaSettings,
+    /// What takes the text out of attachments; without it they are captured and not searchable.
+    pub extractor: Option<Extractor>,
     /// What is polled.
     pub poll: PollSettings,
 }
@@ -27,28 +33,66 @@ pub struct Platform {
 pub(crate) struct PlatformTasks {
     fetcher: MediaFetcher,
     poller: Option<Poller>,
+    texts: Texts,
     looked: watch::Receiver<u64>,
 }
 
+/// The running task that takes texts out.
+struct Texts {
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Texts {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Archive {
+    /// Starts to fetch media and, with a client, to poll. Only the first call does something.
+    ///
+    /// Must be called inside the runtime that the archive was opened in.
+    pub fn run_platform(&self, platform: Platform) {
+        let _tasks = self.platform.get_or_init(|| PlatformTasks::start(self, platform));
+    }
+}
+
 impl PlatformTasks {
-    /// Starts both; the poller only with a client.
-    pub(crate) fn start(platform: Platform, media: MediaParts, metrics: crate::poll::PollMetrics) -> Self {
-        let (engine, state, now) = (Arc::clone(&media.engine), media.state.clone(), media.now.clone());
-        let (fetcher, heard) = MediaFetcher::start(media);
+    fn start(archive: &Archive, platform: Platform) -> Self {
+        let (fetcher, heard) = MediaFetcher::start(MediaParts {
+            engine: archive.engine.clone(),
+            reader: archive.reader.clone(),
+            graph: platform.graph.clone(),
+            settings: platform.media,
+            state: archive.media.clone(),
+            now: archive.now.clone(),
+            metrics: archive.metrics.media.clone(),
+        });
         let looked = fetcher.looked();
         let poller = platform.graph.map(|graph| {
             Poller::start(PollParts {
-                engine,
+                engine: archive.engine.clone(),
                 graph,
                 settings: platform.poll,
-                state,
+                state: archive.media.clone(),
                 looked: looked.clone(),
                 templates: heard,
-                now,
-                metrics,
+                now: archive.now.clone(),
+                metrics: archive.metrics.poll.clone(),
             })
         });
-        Self { fetcher, poller, looked }
+        let stop = CancellationToken::new();
+        let taker = platform.extractor.map(|extractor| TextTaker {
+            engine: archive.engine.clone(),
+            reader: archive.reader.clone(),
+            extractor,
+            state: archive.media.clone(),
+            looked: looked.clone(),
+            stop: stop.clone(),
+        });
+        let texts = Texts { stop, task: Mutex::new(taker.map(|taker| tokio::spawn(taker.run()))) };
+        Self { fetcher, poller, texts, looked }
     }
 
     /// Waits until the media state covers the events before `size`, within reason.
@@ -59,8 +103,15 @@ impl PlatformTasks {
         drop(tokio::time::timeout(CATCH_UP_WITHIN, caught_up).await);
     }
 
-    /// Stops both.
+    /// Stops all.
     pub(crate) async fn close(&self) {
+        self.texts.stop.cancel();
+        let task = self.texts.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "taking texts out did not stop in order");
+        }
         if let Some(poller) = &self.poller {
             poller.close().await;
         }

@@ -1,9 +1,15 @@
-//! `piperoll show`: one event, its exact bytes or its proof.
+//! `piperoll show`: one event, its exact bytes, its proof or one of its attachments.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use axum::body::Body;
 use piperoll_server::{EventView, ProofView};
 
 use crate::args::{Global, ShowArgs};
-use crate::client::Client;
+use crate::client::{Client, next_piece};
 use crate::error::Exit;
 use crate::output::Output;
 use crate::view::print_event;
@@ -27,6 +33,36 @@ async fn show(client: &Client, args: &ShowArgs, output: &Output) -> anyhow::Resu
     if args.proof {
         return output.bytes(&client.get_bytes(&format!("{path}/proof?format=tlog-proof")).await?);
     }
+    if let Some(index) = args.attachment {
+        let mut body = client.get_stream(&format!("{path}/attachments/{index}")).await?;
+        return match &args.out {
+            Some(file) => write_file(&mut body, file).await,
+            None => {
+                while let Some(piece) = next_piece(&mut body).await? {
+                    output.bytes(&piece)?;
+                }
+                Ok(())
+            }
+        };
+    }
     let event: EventView = client.get(&path).await?;
     if output.is_json() { output.json_line(&event) } else { print_event(&event, output) }
+}
+
+/// Writes an attachment to a new file; what broke off leaves none.
+async fn write_file(body: &mut Body, path: &Path) -> anyhow::Result<()> {
+    let creating = || format!("create `{}`", path.display());
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(creating)?;
+    let written = async {
+        while let Some(piece) = next_piece(body).await? {
+            file.write_all(&piece)?;
+        }
+        anyhow::Ok(file.sync_all()?)
+    };
+    if let Err(error) = written.await {
+        std::fs::remove_file(path)
+            .with_context(|| format!("delete `{}`, which is not whole", path.display()))?;
+        return Err(error.context(format!("write `{}`", path.display())));
+    }
+    Ok(())
 }

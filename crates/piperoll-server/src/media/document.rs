@@ -1,5 +1,6 @@
 //! The documents of `media.` events, and of what a poller observed.
 
+use piperoll_extract::{Extracted, Extractor, NoText};
 use piperoll_format::{Kind, Seq};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,38 @@ pub(crate) enum Reason {
     GaveUp,
 }
 
+/// The text of an attachment, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TextDocument {
+    /// The `media.captured` event.
+    pub(crate) media_seq: u64,
+    /// The message that names the attachment.
+    pub(crate) message_seq: u64,
+    /// Which of the message's attachments it is, from 0.
+    pub(crate) attachment: u32,
+    /// The text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) text: Option<String>,
+    /// Whether the attachment has more text than is kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) is_cut: bool,
+    /// Why there is no text.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) reason: Option<String>,
+}
+
+impl TextDocument {
+    /// Says what was found in a captured attachment.
+    pub(crate) fn new(by: Seq, captured: &CapturedDocument, found: Result<Extracted, NoText>) -> Self {
+        let (text, is_cut, reason) = match found {
+            Ok(Extracted { text, is_cut }) => (Some(text), is_cut, None),
+            Err(error) => (None, false, Some(error.to_string())),
+        };
+        let CapturedDocument { message_seq, attachment, .. } = *captured;
+        Self { media_seq: by.0, message_seq, attachment, text, is_cut, reason }
+    }
+}
+
 /// What a poller saw.
 #[derive(Debug, Deserialize)]
 struct ObservedDocument {
@@ -89,30 +122,42 @@ struct ObservedDocument {
     answer: serde_json::Value,
 }
 
-/// Reads what an event of the archive's own says about attachments and observations.
-pub(crate) fn read(kind: Kind, seq: Seq, recorded_at: u64, document: &[u8]) -> Option<Change> {
+/// Reads what an event of the archive's own says about attachments and observations; nothing when it is no such
+/// document.
+pub(crate) fn read(kind: Kind, seq: Seq, recorded_at: u64, document: &[u8]) -> Vec<Change> {
+    changes(kind, seq, recorded_at, document).unwrap_or_default()
+}
+
+fn changes(kind: Kind, seq: Seq, recorded_at: u64, document: &[u8]) -> Option<Vec<Change>> {
     let key = |message: u64, index: u32| AttachmentKey { message: Seq(message), index };
-    match kind {
+    Some(match kind {
         Kind::MediaCaptured => {
             let captured: CapturedDocument = serde_json::from_slice(document).ok()?;
             let key = key(captured.message_seq, captured.attachment);
-            Some(Change::Done(key, Done::Captured(seq)))
+            let media_type = captured.mime_type.as_deref().unwrap_or_default();
+            let has_text = Extractor::supports(media_type, captured.filename.as_deref());
+            let wants_text = has_text.then_some(Change::WantsText(seq));
+            std::iter::once(Change::Done(key, Done::Captured(seq))).chain(wants_text).collect()
         }
         Kind::MediaUnavailable => {
             let given_up: UnavailableDocument = serde_json::from_slice(document).ok()?;
             let key = key(given_up.message_seq, given_up.attachment);
-            Some(Change::Done(key, Done::Unavailable(seq)))
+            vec![Change::Done(key, Done::Unavailable(seq))]
+        }
+        Kind::MediaText => {
+            let text: TextDocument = serde_json::from_slice(document).ok()?;
+            vec![Change::HasText(Seq(text.media_seq))]
         }
         Kind::AccountObserved => {
             let observed: ObservedDocument = serde_json::from_slice(document).ok()?;
             let digest = crate::poll::digest_of(observed.status, &observed.answer);
             let key = format!("{}:{}", observed.object, observed.id);
-            Some(Change::Observed { key, digest, at: recorded_at })
+            vec![Change::Observed { key, digest, at: recorded_at }]
         }
         Kind::TemplateSnapshot => {
             let (key, digest) = crate::poll::template_digest(document)?;
-            Some(Change::Observed { key, digest, at: recorded_at })
+            vec![Change::Observed { key, digest, at: recorded_at }]
         }
-        _ => None,
-    }
+        _ => Vec::new(),
+    })
 }

@@ -18,6 +18,7 @@ use super::fold::PLACEHOLDER;
 use super::receive::{PIECE_BYTES, ReceiveError, Received, receive};
 use super::state::Waiting;
 use super::{MediaSettings, digest};
+use crate::archive::Now;
 use crate::wire::hex;
 
 /// Addresses that are asked for in one try.
@@ -34,9 +35,6 @@ const PIECES_AHEAD: usize = 4;
 
 /// The pause before a piece is handed in again.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
-
-/// Tells the time, in microseconds since the epoch.
-pub(crate) type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What a try works with.
 pub(crate) struct Fetcher {
@@ -138,7 +136,7 @@ impl Fetcher {
     /// Decides whether another try can help.
     fn is_hopeless(&self, waiting: &Waiting, trouble: &Trouble) -> bool {
         let life = u64::try_from(self.settings.life.as_micros()).unwrap_or(u64::MAX);
-        let is_over = (self.now)() >= waiting.since.saturating_add(life);
+        let is_over = (self.now)().0 >= waiting.since.saturating_add(life);
         match trouble {
             trouble if trouble.is_own() => false,
             Trouble::Graph(GraphError::TooLarge { .. }) => true,

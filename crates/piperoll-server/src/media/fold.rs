@@ -61,7 +61,8 @@ pub(crate) async fn fold(
 fn is_wanted(kind: Kind) -> bool {
     match kind {
         Kind::WhatsappStatus | Kind::WhatsappContact | Kind::WhatsappReaction | Kind::WhatsappRevoke => false,
-        Kind::MediaCaptured | Kind::MediaUnavailable | Kind::AccountObserved | Kind::TemplateSnapshot => true,
+        Kind::MediaCaptured | Kind::MediaUnavailable | Kind::MediaText => true,
+        Kind::AccountObserved | Kind::TemplateSnapshot => true,
         kind => kind.as_str().starts_with("whatsapp."),
     }
 }

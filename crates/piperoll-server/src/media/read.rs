@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use piperoll_format::{Kind, Seq};
 use piperoll_verify::{LedgerReader, ReadError};
 use sha2::{Digest as _, Sha256};
@@ -113,7 +113,7 @@ impl Archive {
     /// Returns the state, after it has caught up with what is committed now.
     async fn media_state(&self) -> Result<MediaState, ApiError> {
         let (size, state) = (self.engine.head().borrow().size, self.media.clone());
-        match &self.platform {
+        match self.platform.get() {
             Some(running) => running.catch_up(size).await,
             None => fold(&state, &self.reader, size, drop).await.map_err(ApiError::internal)?,
         }
@@ -138,6 +138,18 @@ async fn piece(reader: &LedgerReader, seq: Seq) -> Result<Bytes, ReadError> {
     Ok(bytes.into())
 }
 
+/// Reads pieces in the order given.
+pub(super) fn pieces(
+    reader: LedgerReader,
+    parts: Vec<Seq>,
+) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static {
+    let read = move |seq| {
+        let reader = reader.clone();
+        async move { piece(&reader, seq).await }
+    };
+    stream::iter(parts).map(read).buffered(PIECES_AHEAD)
+}
+
 /// Why an attachment breaks off.
 #[derive(Clone, Debug, thiserror::Error)]
 enum BrokenOff {
@@ -149,13 +161,8 @@ enum BrokenOff {
 
 fn body(reader: LedgerReader, document: &CapturedDocument, first: Option<Bytes>) -> Body {
     let expected = read_sha256(&document.sha256);
-    let rest: Vec<Seq> = document.parts.iter().skip(1).map(|part| Seq(*part)).collect();
-    let rest = stream::iter(rest)
-        .map(move |seq| {
-            let reader = reader.clone();
-            async move { piece(&reader, seq).await.map_err(|error| BrokenOff::Read(Arc::new(error))) }
-        })
-        .buffered(PIECES_AHEAD);
+    let rest = pieces(reader, document.parts.iter().skip(1).map(|part| Seq(*part)).collect());
+    let rest = rest.map_err(|error| BrokenOff::Read(Arc::new(error)));
     let pieces = stream::iter(first.map(Ok)).chain(rest).map(Some).chain(stream::iter([None]));
     let mut hasher = Sha256::new();
     let checked = pieces.filter_map(move |piece| {

@@ -12,7 +12,7 @@ use piperoll_format::{LedgerId, Seq};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 /// Changed whenever the tables get another meaning.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Memory for pages.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
@@ -25,6 +25,9 @@ const WAITING: TableDefinition<'_, (u64, u32), (u64, u32, &str)> = TableDefiniti
 const DONE: TableDefinition<'_, (u64, u32), (bool, u64)> = TableDefinition::new("done");
 /// What was observed → its digest, when.
 const OBSERVED: TableDefinition<'_, &str, ([u8; 32], u64)> = TableDefinition::new("observed");
+
+/// Captured attachments whose text was neither taken out nor found to be missing, by the event that says so.
+const WITHOUT_TEXT: TableDefinition<'_, u64, ()> = TableDefinition::new("without-text");
 
 /// An attachment: the message that names it, and which of its attachments it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +60,15 @@ pub(crate) enum Done {
 pub(crate) enum Change {
     Wait(Waiting),
     Done(AttachmentKey, Done),
-    Observed { key: String, digest: [u8; 32], at: u64 },
+    /// This `media.captured` event is about an attachment that may have text.
+    WantsText(Seq),
+    /// The text of this `media.captured` event's attachment is committed, or why there is none.
+    HasText(Seq),
+    Observed {
+        key: String,
+        digest: [u8; 32],
+        at: u64,
+    },
 }
 
 /// Why the local state could not be used.
@@ -71,7 +82,7 @@ fn broken(error: impl Into<redb::Error>) -> MediaStateError {
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct MediaState(Arc<Database>);
+pub(crate) struct MediaState(Arc<Database>, Arc<Path>);
 
 impl MediaState {
     /// Opens the database, or starts an empty one when there is none that fits.
@@ -82,7 +93,7 @@ impl MediaState {
         let open = || Database::builder().set_cache_size(CACHE_BYTES).create(&path);
         // The database panics on pages that make no sense; a damaged one is as good as none.
         let fitting = catch_unwind(AssertUnwindSafe(|| {
-            let state = Self(Arc::new(open().ok()?));
+            let state = Self(Arc::new(open().ok()?), dir.into());
             state.is_of(ledger).unwrap_or(false).then_some(state)
         }));
         if let Ok(Some(state)) = fitting {
@@ -92,9 +103,14 @@ impl MediaState {
             tracing::info!("making the local state of media anew");
             std::fs::remove_file(&path).map_err(failed)?;
         }
-        let state = Self(Arc::new(open().map_err(broken)?));
+        let state = Self(Arc::new(open().map_err(broken)?), dir.into());
         state.begin(ledger)?;
         Ok(state)
+    }
+
+    /// Returns the folder that the database is in.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.1
     }
 
     fn is_of(&self, ledger: LedgerId) -> Result<bool, MediaStateError> {
@@ -115,6 +131,7 @@ impl MediaState {
             let _ = write.open_table(WAITING).map_err(broken)?;
             let _ = write.open_table(DONE).map_err(broken)?;
             let _ = write.open_table(OBSERVED).map_err(broken)?;
+            let _ = write.open_table(WITHOUT_TEXT).map_err(broken)?;
         }
         write.commit().map_err(broken)
     }
@@ -133,6 +150,7 @@ impl MediaState {
             let mut waiting = write.open_table(WAITING).map_err(broken)?;
             let mut done = write.open_table(DONE).map_err(broken)?;
             let mut observed = write.open_table(OBSERVED).map_err(broken)?;
+            let mut without_text = write.open_table(WITHOUT_TEXT).map_err(broken)?;
             for change in changes {
                 match change {
                     Change::Wait(new) => {
@@ -152,6 +170,12 @@ impl MediaState {
                         if captured || known.is_none_or(|(captured, _)| !captured) {
                             let _ = done.insert(place(*key), (captured, by)).map_err(broken)?;
                         }
+                    }
+                    Change::WantsText(captured) => {
+                        let _ = without_text.insert(captured.0, ()).map_err(broken)?;
+                    }
+                    Change::HasText(captured) => {
+                        let _ = without_text.remove(captured.0).map_err(broken)?;
                     }
                     Change::Observed { key, digest, at } => {
                         let _ = observed.insert(&**key, (*digest, *at)).map_err(broken)?;
@@ -195,6 +219,21 @@ impl MediaState {
     pub(crate) fn forget(&self, key: AttachmentKey) -> Result<(), MediaStateError> {
         let write = self.0.begin_write().map_err(broken)?;
         let _ = write.open_table(WAITING).map_err(broken)?.remove(place(key)).map_err(broken)?;
+        write.commit().map_err(broken)
+    }
+
+    /// Returns up to `limit` captured attachments whose text is still to be taken out, oldest first.
+    pub(crate) fn without_text(&self, limit: usize) -> Result<Vec<Seq>, MediaStateError> {
+        let read = self.0.begin_read().map_err(broken)?;
+        let table = read.open_table(WITHOUT_TEXT).map_err(broken)?;
+        let rows = table.iter().map_err(broken)?.take(limit);
+        rows.map(|row| Ok(Seq(row.map_err(broken)?.0.value()))).collect()
+    }
+
+    /// Notes that the text of a captured attachment needs no more work.
+    pub(crate) fn has_text(&self, captured: Seq) -> Result<(), MediaStateError> {
+        let write = self.0.begin_write().map_err(broken)?;
+        let _ = write.open_table(WITHOUT_TEXT).map_err(broken)?.remove(captured.0).map_err(broken)?;
         write.commit().map_err(broken)
     }
 

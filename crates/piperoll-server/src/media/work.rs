@@ -64,9 +64,10 @@ impl Worker {
                     None => std::future::pending().await,
                 }
             };
-            let head = &mut self.head;
+            // The size, and not whether it changed, because this future is dropped when another is ready first.
+            let (head, known) = (&mut self.head, *self.looked.borrow());
             let new = async {
-                let changed = head.changed().await;
+                let changed = head.wait_for(|head| head.size > known).await.map(drop);
                 tokio::time::sleep_until(looked_at + LOOK_EVERY).await;
                 changed
             };
@@ -93,7 +94,7 @@ impl Worker {
 
     /// Reads new events; false when that failed and must be done again.
     async fn look(&mut self, desk: Option<&mut Desk>) -> bool {
-        let size = self.head.borrow_and_update().size;
+        let size = self.head.borrow().size;
         let (templates, mut desk) = (self.templates.clone(), desk);
         let then = |folded: Folded| {
             // What was said before the start is in the first list that is asked for.
@@ -109,7 +110,6 @@ impl Worker {
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "media will be looked for again");
-                self.head.mark_changed();
                 false
             }
         }
@@ -219,7 +219,7 @@ impl Desk {
             match change {
                 Change::Wait(waiting) => self.add(waiting, Instant::now()),
                 Change::Done(key, _) => self.remove(key),
-                Change::Observed { .. } => {}
+                Change::WantsText(_) | Change::HasText(_) | Change::Observed { .. } => {}
             }
         }
     }

@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use digest::{digest_of, template_digest};
 pub(crate) use metrics::PollMetrics;
 
-use crate::media::{MediaState, MediaStateError, Now};
+use crate::archive::Now;
+use crate::media::{MediaState, MediaStateError};
 
 /// What the platform is asked about, and how often.
 #[derive(Clone, Debug)]
@@ -225,7 +226,7 @@ impl Polling {
         if self.last(&key)?.is_some_and(|(last, _)| last == digest) {
             return Ok(());
         }
-        let now = (self.parts.now)();
+        let now = (self.parts.now)().0;
         self.commit(event::snapshot(template, &digest, now)).await?;
         let _old = self.known.insert(key, (digest, now));
         Ok(())
@@ -245,7 +246,7 @@ impl Polling {
             Err(GraphError::Unauthorised { status, code }) => (status, event::refusal(code)),
             Err(error) => return Err(error.into()),
         };
-        let (key, digest, now) = (format!("{object}:{id}"), digest_of(status, &answer), (self.parts.now)());
+        let (key, digest, now) = (format!("{object}:{id}"), digest_of(status, &answer), (self.parts.now)().0);
         let unchanged = u64::try_from(self.parts.settings.unchanged_after.as_micros()).unwrap_or(u64::MAX);
         let last = self.last(&key)?;
         if last.is_some_and(|(last, at)| last == digest && now < at.saturating_add(unchanged)) {
