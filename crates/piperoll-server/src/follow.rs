@@ -304,15 +304,15 @@ impl Following {
             return Ok(true);
         }
         self.read_at = Instant::now();
-        let events = self.reader.stream(Seq(from), Seq(size));
+        let events = self.reader.stream_of(Seq(from), Seq(size), is_read);
         let mut batches = events.map(|batch| blocking(|| batch.and_then(steps))).buffered(BATCHES_AHEAD);
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             for bucket in &batch.forgotten {
                 self.reader.keys().forget_bucket(bucket).await;
             }
-            let far = size - batch.next > FAR_BEHIND;
-            self.with(applying, move |applying| applying.apply(batch, far)).await?;
+            let behind = size - batch.next;
+            self.with(applying, move |applying| applying.apply(batch, behind)).await?;
             if self.stop.is_cancelled() {
                 return Ok(false);
             }
@@ -339,7 +339,7 @@ impl Following {
 
     fn report(&self, applying: Option<&Applying>) {
         let covered = applying.and_then(|applying| applying.indexing.writer.cursor()).unwrap_or(0);
-        let projected = applying.map_or(0, |applying| applying.projecting.next);
+        let projected = applying.map_or(0, |applying| applying.projecting.added);
         let progress = Progress { covered, projected, size: self.head.borrow().size, resets: self.resets };
         self.progress.send_if_modified(|known| {
             let changed = *known != progress;
@@ -389,12 +389,13 @@ impl Applying {
         self.indexing.next.min(self.projecting.next)
     }
 
-    fn apply(&mut self, batch: Batch, far: bool) -> Result<(), FollowError> {
+    /// Applies a batch, behind which so many events are known to follow.
+    fn apply(&mut self, batch: Batch, behind: u64) -> Result<(), FollowError> {
         let Self { indexing, projecting } = self;
         let Batch { steps, changes, next, .. } = batch;
         let (indexed, projected) = std::thread::scope(|scope| {
-            let projected = scope.spawn(|| projecting.apply(changes, next));
-            let indexed = indexing.apply(steps, next, far);
+            let projected = scope.spawn(|| projecting.apply(changes, next, behind > 0));
+            let indexed = indexing.apply(steps, next, behind > FAR_BEHIND);
             (indexed, projected.join())
         });
         indexed?;
@@ -502,10 +503,16 @@ fn steps(events: Vec<ReadEvent>) -> Result<Batch, ReadError> {
     Ok(batch)
 }
 
+/// Tells whether an event has something to find: a piece of an attachment has not.
+fn is_read(kind: Kind) -> bool {
+    kind != Kind::MediaPart
+}
+
 fn step(read: ReadEvent, batch: &mut Batch) {
     let core = &read.event.core;
     let opened = match read.payload {
         Ok(opened) => opened,
+        Err(ReadError::LeftOut { .. }) => return,
         // What was destroyed is not searchable; nothing is wrong with that.
         Err(error) if error.is_destroyed() => return,
         Err(error) => {

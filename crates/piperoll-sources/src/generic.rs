@@ -36,10 +36,11 @@ pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
         Kind::SendAnswered => read_answer(&value, &mut message),
         // Bytes and digests: nobody reads them.
         Kind::MediaPart => {}
-        Kind::MediaCaptured | Kind::MediaUnavailable => {
-            ["filename", "reason", "detail"]
+        Kind::MediaCaptured | Kind::MediaUnavailable | Kind::MediaText => {
+            ["filename", "reason", "detail", "text"]
                 .iter()
                 .for_each(|key| text::push_at(&value, key, &mut message.texts));
+            message.conversation = conversation(&message, captured.subject);
         }
         _ => text::all(&value, &mut message.texts),
     }
@@ -106,6 +107,13 @@ fn read_answer(value: &Value, message: &mut Message) {
         text::readable(error, &mut message.texts);
     }
     message.send = Some(Box::new(SendDetail { journal_id, via: None, status, wamids }));
+}
+
+/// Names the conversation that an event about a person's message belongs to.
+fn conversation(message: &Message, subject: Option<&str>) -> Option<String> {
+    let number = message.number.as_ref().and_then(|number| number.id.as_deref())?;
+    let (_, who) = subject?.split_once(':')?;
+    Some([number, ":", who].concat())
 }
 
 fn read_template(template: &Value, kind: Kind, message: &mut Message) {

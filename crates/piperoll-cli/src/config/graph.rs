@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use piperoll_extract::{Extractor, Limits};
 use piperoll_graph::{GraphClient, GraphOptions, Secret as Token};
 use piperoll_server::{MediaSettings, Platform, PollSettings, PolledNumber};
 use serde::{Deserialize, Serialize};
