@@ -66,7 +66,11 @@ impl TestArchive {
     /// # Panics
     /// When it cannot be opened.
     pub async fn serve_with(&self, platform: Option<Platform>) -> Served<'_> {
-        self.serve_changed(|parts| parts.platform = platform).await
+        let served = self.serve_changed(|_| {}).await;
+        if let Some(platform) = platform {
+            served.archive.run_platform(platform);
+        }
+        served
     }
 
     /// Serves the archive with other parts than usual.
@@ -91,9 +95,6 @@ impl TestArchive {
         };
         change(&mut parts);
         let archive = Arc::new(Archive::open(parts).await.unwrap());
-        if let Some(platform) = platform {
-            archive.run_platform(platform);
-        }
         Served { on: self, router: router(archive.clone()), archive, tokens }
     }
 
