@@ -66,7 +66,9 @@ async fn coverage(served: &Served<'_>) -> Value {
 fn states(view: &Value) -> Vec<(String, Vec<String>)> {
     let texts = |value: &Value, key: &str| value[key].as_str().unwrap().to_owned();
     let intervals = view["intervals"].as_array().unwrap().iter();
-    let causes = |interval: &Value| interval["causes"].as_array().unwrap().iter().map(|cause| texts(cause, "cause")).collect();
+    let causes = |interval: &Value| {
+        interval["causes"].as_array().unwrap().iter().map(|cause| texts(cause, "cause")).collect()
+    };
     intervals.map(|interval| (texts(interval, "state"), causes(interval))).collect()
 }
 
@@ -160,7 +162,8 @@ async fn an_orphan_status_is_a_gap_until_its_send_is_known() {
     let served = archive.serve().await;
     let _ = say(&served, "wamid.1").await;
     let at = seconds(&archive).to_string();
-    let status = json!([{ "id": "wamid.sent", "status": "sent", "timestamp": at, "recipient_id": "15550100" }]);
+    let status =
+        json!([{ "id": "wamid.sent", "status": "sent", "timestamp": at, "recipient_id": "15550100" }]);
     let seq = deliver(&served, "messages", &of_number("statuses", &status)).await;
     let reply = json!([{ "from": "15550100", "id": "wamid.2", "timestamp": at, "type": "text",
         "text": { "body": "yes" }, "context": { "from": PHONE, "id": "wamid.never-seen" } }]);
@@ -247,7 +250,9 @@ async fn a_phone_that_is_not_opened_is_warned_about_and_then_lost() {
     let _ = archive.clock.advance(2 * DAY);
     let view = coverage(&served).await;
     assert_eq!(view["state"], "degraded");
-    assert!(missing(&view, "phone-unopened").unwrap()["remedy"].as_str().unwrap().contains("open the WhatsApp"));
+    assert!(
+        missing(&view, "phone-unopened").unwrap()["remedy"].as_str().unwrap().contains("open the WhatsApp")
+    );
     let _ = archive.clock.advance(4 * DAY);
     let view = coverage(&served).await;
     assert_eq!(view["state"], "closed");
@@ -271,7 +276,9 @@ async fn each_change_and_each_day_is_put_on_record_once() {
     let events = served.on.events().await;
     let of = |kind: Kind| {
         let found = events.iter().filter(|event| event.kind == kind);
-        found.map(|event| serde_json::from_slice(event.bytes.as_ref().unwrap()).unwrap()).collect::<Vec<Value>>()
+        found
+            .map(|event| serde_json::from_slice(event.bytes.as_ref().unwrap()).unwrap())
+            .collect::<Vec<Value>>()
     };
     let changes: Vec<_> = of(Kind::CoverageChanged).iter().map(|change| change["state"].clone()).collect();
     assert_eq!(changes, [json!("closed")]);

@@ -154,7 +154,10 @@ impl Archive {
         let (book, scope) = match self.gaps_now().await {
             Ok(book) => (book, query.scope()),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the gaps of a search are not known");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the gaps of a search are not known"
+                );
                 return GapsView::default();
             }
         };

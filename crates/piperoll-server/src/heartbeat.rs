@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use piperoll_format::{Kind, Seq, Submission};
 use piperoll_projections::coverage::{Cause, State};
-use piperoll_projections::{day, utc};
+use piperoll_projections::{ConsentRules, ProjectionError, Projections, day, utc};
 use serde::Serialize;
 
 use crate::archive::Archive;
@@ -192,7 +192,10 @@ impl Archive {
         if self.projections().has_findings(&name).map_err(ApiError::internal)? {
             return Ok(());
         }
-        let mut findings = self.gap_findings(book, start);
+        let (projections, of_day) = (self.projections(), name.clone());
+        let sends = tokio::task::spawn_blocking(move || violations_on(&projections, &of_day));
+        let mut findings = sends.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
+        findings.extend(gap_findings(book, start));
         let more = findings.len().saturating_sub(FINDINGS_MAX);
         findings.truncate(FINDINGS_MAX);
         let report = Findings { day: &name, findings, more };
@@ -201,19 +204,41 @@ impl Archive {
         let _ = self.record(submission).await?;
         Ok(())
     }
+}
 
-    fn gap_findings(&self, book: &Book, start: i64) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for (number, _, missing) in &book.numbers {
-            let of_day = missing.iter().filter(|missing| missing.to >= start && missing.from < start + DAY);
-            findings.extend(of_day.map(|missing| Finding {
-                rule: format!("coverage.{}", missing.cause.as_str()),
-                seq: missing.evidence.first().copied(),
-                number: Some(number.number.clone()),
-                detail: missing.cause.words().to_owned(),
+/// Returns the gaps that touch the day that begins at `start`.
+fn gap_findings(book: &Book, start: i64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (number, _, missing) in &book.numbers {
+        let of_day = missing.iter().filter(|missing| missing.to >= start && missing.from < start + DAY);
+        findings.extend(of_day.map(|missing| Finding {
+            rule: format!("coverage.{}", missing.cause.as_str()),
+            seq: missing.evidence.first().copied(),
+            number: Some(number.number.clone()),
+            detail: missing.cause.words().to_owned(),
+        }));
+    }
+    findings
+}
+
+/// Returns the rules that sends of a day broke.
+fn violations_on(projections: &Projections, day: &str) -> Result<Vec<Finding>, ProjectionError> {
+    const PAGE: usize = 500;
+    let rules = ConsentRules::default();
+    let (mut findings, mut after) = (Vec::new(), None);
+    loop {
+        let sends = projections.sends_on(day, after, PAGE)?;
+        let Some(last) = sends.last() else { return Ok(findings) };
+        after = Some((last.at, last.seq));
+        for send in &sends {
+            let Some(check) = projections.check_send(&send.value, &rules)? else { continue };
+            findings.extend(check.violations.iter().map(|violation| Finding {
+                rule: format!("send.{}", violation.rule.as_str()),
+                seq: Some(violation.seq),
+                number: check.number.clone(),
+                detail: violation.detail.clone(),
             }));
         }
-        findings
     }
 }
 
@@ -228,7 +253,10 @@ async fn beat_on(archive: std::sync::Weak<Archive>, mut from: i64) {
         let wait = match looked {
             Ok(()) => every,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the coverage watch will be tried again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the coverage watch will be tried again"
+                );
                 RETRY_AFTER
             }
         };

@@ -15,7 +15,10 @@ use tokio::time::Instant;
 const DURABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Memory of the database for pages.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+const CACHE_BYTES: usize = 128 * 1024 * 1024;
+
+/// Facts that wait to be added together while the follower catches up.
+const WAITING_MAX: usize = 350_000;
 
 /// Where the projections are, and the ones in use: making them anew replaces them.
 #[derive(Clone)]
@@ -67,52 +70,68 @@ pub(crate) struct Projecting {
     projections: Projections,
     /// The first event that was not folded.
     pub(crate) next: u64,
-    durable_next: u64,
+    /// Facts that were not added yet: many at once fall on fewer pages.
+    waiting: Vec<Row>,
+    /// The first event whose facts were not added.
+    pub(crate) added: u64,
+    /// The first event whose facts were not on the disk at `durable_at`.
+    durable: u64,
     durable_at: Instant,
 }
 
 impl Projecting {
     pub(crate) fn new(projections: Projections) -> Result<Self, ProjectionError> {
         let next = sound(|| projections.cursor())?;
-        Ok(Self { projections, next, durable_next: next, durable_at: Instant::now() })
+        let (waiting, durable_at) = (Vec::new(), Instant::now());
+        Ok(Self { projections, next, waiting, added: next, durable: next, durable_at })
     }
 
-    /// Makes the changes of events up to `next`; those that were made before are left out.
-    pub(crate) fn apply(&mut self, changes: Vec<Change>, next: u64) -> Result<(), ProjectionError> {
+    /// Makes the changes of events up to `next`; those that were made before are left out. While `more` events are
+    /// known to follow, facts may wait for theirs.
+    pub(crate) fn apply(
+        &mut self,
+        changes: Vec<Change>,
+        next: u64,
+        more: bool,
+    ) -> Result<(), ProjectionError> {
         if next <= self.next {
             return Ok(());
         }
-        let mut rows = Vec::new();
         for change in changes {
             match change {
-                Change::Add(seq, more) if seq >= self.next => rows.extend(more),
+                Change::Add(seq, rows) if seq >= self.next => self.waiting.extend(rows),
                 Change::Add(..) => {}
                 Change::Forget(bucket) => {
-                    self.add(std::mem::take(&mut rows), self.next, false)?;
+                    // Facts of this batch are added as well; the cursor stays behind them until its end.
+                    self.add(self.next, false)?;
                     let facts = sound(|| self.projections.forget(&bucket.to_string()))?;
                     tracing::info!(%bucket, facts, "the projections forgot a bucket");
                 }
             }
         }
-        let durable = self.durable_at.elapsed() >= DURABLE_AFTER;
-        self.add(rows, next, durable)
+        self.next = next;
+        if more && self.waiting.len() < WAITING_MAX {
+            return Ok(());
+        }
+        self.add(next, self.durable_at.elapsed() >= DURABLE_AFTER)
     }
 
-    /// Brings everything added to the disk, if anything is not there yet.
+    /// Brings everything folded to the disk, if anything is not there yet.
     pub(crate) fn flush(&mut self) -> Result<(), ProjectionError> {
-        if self.durable_next == self.next { Ok(()) } else { self.add(Vec::new(), self.next, true) }
+        if self.durable == self.next { Ok(()) } else { self.add(self.next, true) }
     }
 
     /// Tells when facts in memory must reach the disk.
     pub(crate) fn due(&self) -> Option<Instant> {
-        (self.durable_next != self.next).then(|| self.durable_at + DURABLE_AFTER)
+        (self.durable != self.next).then(|| self.durable_at + DURABLE_AFTER)
     }
 
-    fn add(&mut self, rows: Vec<Row>, next: u64, durable: bool) -> Result<(), ProjectionError> {
+    fn add(&mut self, next: u64, durable: bool) -> Result<(), ProjectionError> {
+        let rows = std::mem::take(&mut self.waiting);
         sound(|| self.projections.add(rows, next, durable))?;
-        self.next = next;
+        self.added = next;
         if durable {
-            (self.durable_next, self.durable_at) = (next, Instant::now());
+            (self.durable, self.durable_at) = (next, Instant::now());
         }
         Ok(())
     }

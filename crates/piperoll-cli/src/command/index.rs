@@ -1,4 +1,4 @@
-//! `piperoll index rebuild`: the index is derived; this builds it again from the store.
+//! `piperoll index rebuild`: index and projections are derived; this makes them again from the store.
 
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ async fn rebuild(client: &Client, output: &Output) -> anyhow::Result<u64> {
     let size = client.get::<LedgerView>("/v1/ledger").await?.size;
     let bar = output.progress("Indexing", size);
     loop {
-        let covered = client.get::<LedgerView>("/v1/ledger").await?.complete_to;
+        let ledger = client.get::<LedgerView>("/v1/ledger").await?;
+        let covered = ledger.complete_to.min(ledger.projected_to);
         bar.set_position(covered.min(size));
         if covered >= size {
             bar.finish_and_clear();

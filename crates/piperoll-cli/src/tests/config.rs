@@ -93,6 +93,11 @@ numbers = ["106540352242922:102290129340398"]
 media_hosts = ["lookaside.fbsbx.com"]
 poll_every_seconds = 60
 
+[coverage]
+heartbeat_minutes = 5
+findings_hour = 6
+canaries = ["106540352242922 15550100001 60"]
+
 [media]
 bytes_max = 1000
 life_hours = 1
@@ -165,6 +170,7 @@ fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
             "store.mode" | "replica.mode" => (key.variable, "compliance"),
             "proxy.on_archive_failure" => (key.variable, "forward"),
             path if path.contains(".allow_") => (key.variable, "true"),
+            "coverage.canaries" => (key.variable, "100 15550100001 60, 200 +15550100001 15"),
             "listen" => (key.variable, "127.0.0.1:2"),
             "time_zone" => (key.variable, "Europe/Warsaw"),
             "whatsapp.app_secrets" => (key.variable, "new, old"),
@@ -228,6 +234,8 @@ fn misspelt_keys_and_wrong_values_are_refused_by_name() {
     check_refused("time_zone = \"Warsaw\"", &[], &["expected an IANA time zone", "Warsaw"]);
     check_refused("limits = 1", &[], &["piperoll.toml"]);
     check_refused("[limits]\nwaiting_events_max = 0", &[], &["`limits.waiting_events_max`", "found 0"]);
+    check_refused("[coverage]\nheartbeat_minutes = 0", &[], &["`coverage.heartbeat_minutes`", "found 0"]);
+    check_refused("[coverage]\ncanaries = [\"100 15550100001\"]", &[], &["`coverage.canaries`", "<minutes>"]);
     check_refused("[whatsapp]\nverify_token = \"\"", &[], &["expected a secret"]);
     check_refused("[store]\nurl = \"ftp://x\"", &[], &["`store.url`", "`ftp://x`"]);
     check_refused("[store]\nurl = \"s3://b\"\nmode = \"strict\"", &[], &["piperoll.toml", "compliance"]);
