@@ -320,7 +320,8 @@ async fn copy_object(
     let recorded = entry.retain_until.0.0;
     // The size comes first, so that an object that grew is not read into memory.
     let size = primary.head(&name).await?.map(|meta| meta.size);
-    let bytes = if size == Some(entry.size) { primary.get(&name).await? } else { None };
+    let is_expected = size == Some(entry.size) || (size.is_none() && recorded > now);
+    let bytes = if is_expected { primary.get_as(&name, entry.digest).await? } else { None };
     match (size, bytes) {
         (_, Some(bytes)) if ObjectDigest::of(&bytes) == entry.digest => {
             let lock = copied_lock(primary, &name, recorded, now).await?;

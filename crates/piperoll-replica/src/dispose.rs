@@ -22,14 +22,11 @@ impl Copier {
             }
         };
         for (text, _) in order.objects {
-            let name = match ObjectName::parse(&text) {
-                Ok(name @ (ObjectName::Pack { .. } | ObjectName::Keys { .. })) => name,
-                _ => {
-                    self.report(format!(
-                        "the disposal order {seq} names `{text}`, which is no pack or key object"
-                    ));
-                    continue;
-                }
+            let Ok(name @ (ObjectName::Pack { .. } | ObjectName::Keys { .. })) = ObjectName::parse(&text)
+            else {
+                let what = "which is no pack or key object";
+                self.report(format!("the disposal order {seq} names `{text}`, {what}"));
+                continue;
             };
             self.destroy(&name).await?;
         }

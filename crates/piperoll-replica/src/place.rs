@@ -76,6 +76,22 @@ impl Place {
         absent(self.store.get(&self.key(name)).await).map_err(|error| self.failed(error))
     }
 
+    /// Returns an object's bytes if they are those with this digest, also from below what somebody put over them;
+    /// otherwise whatever stands there.
+    pub(crate) async fn get_as(
+        &self,
+        name: &ObjectName,
+        digest: ObjectDigest,
+    ) -> Result<Option<Bytes>, ReplicaError> {
+        let found = self.get(name).await?;
+        if found.as_ref().is_some_and(|bytes| ObjectDigest::of(bytes) == digest) {
+            return Ok(found);
+        }
+        let original = absent(self.store.get_original(&self.key(name)).await);
+        let original = original.map_err(|error| self.failed(error))?;
+        Ok(original.filter(|bytes| ObjectDigest::of(bytes) == digest).or(found))
+    }
+
     /// Returns size and lock of an object; `None` when it is not there.
     pub(crate) async fn head(&self, name: &ObjectName) -> Result<Option<ObjectMeta>, ReplicaError> {
         absent(self.store.head(&self.key(name)).await).map_err(|error| self.failed(error))

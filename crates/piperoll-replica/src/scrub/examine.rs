@@ -61,7 +61,7 @@ impl Scrubber {
                         object: wanted.name.to_string(),
                         store: side.as_str().to_owned(),
                         digest: wanted.digest.to_string(),
-                    })
+                    });
                 }
                 Found::Missing => self.missing(going, *side, wanted, is_good_elsewhere).await?,
                 Found::Damaged { found } => {
@@ -130,7 +130,7 @@ impl Scrubber {
                 going.step.repaired.push(wanted.repair(side, from, "damaged"));
             }
             Err(reason) => {
-                going.tally(side).damaged(wanted.problem(format!("found {found}: {reason}"), good))
+                going.tally(side).damaged(wanted.problem(format!("found {found}: {reason}"), good));
             }
         }
         Ok(())
@@ -184,7 +184,9 @@ async fn examine(place: &Place, wanted: &Wanted) -> Result<(Found, u64), Replica
         // Not read: somebody may have put anything there.
         return Ok((Found::Damaged { found: format!("{} bytes instead of {}", meta.size, wanted.size) }, 0));
     }
-    let Some(bytes) = place.get(&wanted.name).await? else { return Ok((Found::Missing, 0)) };
+    let Some(bytes) = place.get_as(&wanted.name, wanted.digest).await? else {
+        return Ok((Found::Missing, 0));
+    };
     let read = bytes.len() as u64;
     if ObjectDigest::of(&bytes) == wanted.digest {
         return Ok((Found::Sound { retain_until: meta.lock.retain_until }, read));

@@ -47,7 +47,7 @@ impl Scrubber {
             }
             match replica.store.delete(&replica.key(&name)).await {
                 Ok(()) => {
-                    tracing::info!(object = text, "destroyed on the replica what had been ordered to go")
+                    tracing::info!(object = text, "destroyed on the replica what had been ordered to go");
                 }
                 Err(error) => tracing::warn!(%error, "the replica keeps an object that was disposed of"),
             }

@@ -32,7 +32,7 @@ impl Scrubber {
         let Some((from, source)) = good.and_then(|good| Some((good, self.place(good)?))) else {
             return Ok(Err(NO_COPY.to_owned()));
         };
-        let bytes = source.get(&wanted.name).await?;
+        let bytes = source.get_as(&wanted.name, wanted.digest).await?;
         let Some(bytes) = bytes.filter(|bytes| ObjectDigest::of(bytes) == wanted.digest) else {
             return Ok(Err(NO_COPY.to_owned()));
         };
