@@ -6,14 +6,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use piperoll_format::LedgerId;
 use piperoll_store::{
-    DirectoryStore, ProbeOutcome, ProbeReport, S3Credentials, S3Mode, S3Options, S3Store, SystemClock,
-    WormStore,
+    DirectoryStore, ProbeCheck, ProbeOutcome, ProbeReport, S3Credentials, S3Mode, S3Options, S3Store,
+    SystemClock, WormStore,
 };
 use piperoll_verify::find_ledgers;
 
 use crate::config::{Environment, Flags, Mode, RecordsManager, Settings, Store as StoreSettings};
 use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, Failure};
+use crate::text::fit;
 
 /// Where the objects of an archive are.
 #[derive(Clone, Debug)]
@@ -46,6 +47,16 @@ impl StorePlace {
             Self::Directory(path) => path.display().to_string(),
             Self::S3(settings) => settings.url.clone().unwrap_or_default(),
         }
+    }
+
+    /// Returns the options that name it on the command line.
+    pub(crate) fn options(&self) -> String {
+        let endpoint = match self {
+            Self::S3(settings) => settings.endpoint.as_ref(),
+            Self::Directory(_) => None,
+        };
+        let endpoint = endpoint.map_or_else(String::new, |endpoint| format!(" --endpoint {endpoint}"));
+        format!("--store {}{endpoint}", self.location())
     }
 
     /// Returns the directory whose disk fills up, if the store is one.
@@ -116,7 +127,7 @@ pub(crate) async fn the_ledger(store: &dyn WormStore) -> anyhow::Result<LedgerId
 pub(crate) async fn require_promises(store: &dyn WormStore) -> anyhow::Result<ProbeReport> {
     let report = store.probe().await;
     let failed = report.checks.iter().filter(|check| check.outcome == ProbeOutcome::Failed);
-    let failed: Vec<String> = failed.map(|check| format!("{}: {}", check.name, check.detail)).collect();
+    let failed: Vec<String> = failed.map(said).collect();
     if failed.is_empty() {
         return Ok(report);
     }
@@ -124,6 +135,12 @@ pub(crate) async fn require_promises(store: &dyn WormStore) -> anyhow::Result<Pr
     let message = format!("store `{location}` does not keep its promises: {}", failed.join("; "));
     let hint = "do not archive to this storage; `piperoll doctor` shows every check of an archive's store";
     Err(Failure::new(Exit::Failed, message).hint(hint).into())
+}
+
+/// Says in one line what a check found: what a service answers can be long.
+pub(crate) fn said(check: &ProbeCheck) -> String {
+    const COLUMNS_MAX: usize = 200;
+    fit(&format!("{}: {}", check.name, check.detail), COLUMNS_MAX)
 }
 
 /// Connects to a bucket. Nothing is sent yet.

@@ -27,14 +27,17 @@ use crate::lock::{Running, WriterLock};
 use crate::output::{BOLD, GREEN, Output, RED, YELLOW, object};
 use crate::replica;
 use crate::secret::read_kek;
-use crate::store::{StorePlace, the_ledger};
-use crate::text::{bytes, count};
+use crate::store::{StorePlace, said, the_ledger};
+use crate::text::{bytes, count, fit};
 
 /// Below this, the next month of traffic may not fit.
 const FREE_BYTES_MIN: u64 = 2 * 1024 * 1024 * 1024;
 
 /// So many events behind is no sign of trouble: each command leaves its own record, and the next one catches up.
 const LAG_MAX: u64 = 1_000;
+
+/// What a check found is cut to so much in the table; the JSON has all of it.
+const FOUND_COLUMNS_MAX: usize = 240;
 
 /// A verification that is older than this should be made again.
 const VERIFIED_WITHIN: Duration = Duration::from_secs(31 * 24 * 3_600);
@@ -165,7 +168,7 @@ fn show_store(description: &StoreDescription, report: &ProbeReport, output: &Out
             ProbeOutcome::Failed => Cell::new(check.outcome).fg(Color::Red),
             ProbeOutcome::Noted => Cell::new(check.outcome),
         };
-        vec![Cell::new(check.name), outcome, Cell::new(&check.detail)]
+        vec![Cell::new(check.name), outcome, Cell::new(fit(&check.detail, FOUND_COLUMNS_MAX))]
     });
     output.table(&["check", "outcome", "found"], rows.collect(), &[])
 }
@@ -194,7 +197,7 @@ fn judge(description: &StoreDescription, report: &ProbeReport) -> Vec<Line> {
     let mut lines: Vec<Line> = failed
         .map(|check| {
             let todo = "do not archive to this storage until the check passes";
-            Line::fail("store probe", format!("{}: {}", check.name, check.detail), todo)
+            Line::fail("store probe", said(check), todo)
         })
         .collect();
     if lines.is_empty() {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use piperoll_engine::{NewLedger, create_ledger};
 use piperoll_format::{LedgerId, Timestamp};
 use piperoll_policy::{Policy, PolicySet, shipped};
-use piperoll_store::{Clock as _, SystemClock, WormStore};
+use piperoll_store::{Clock as _, Enforcement, SystemClock, WormStore};
 use piperoll_tlog::note::key::NoteSigner;
 use piperoll_verify::list_ledgers;
 use serde::Serialize;
@@ -89,8 +89,12 @@ pub(crate) async fn create(
     })?;
     refuse_existing(directory)?;
     let place = StorePlace::new(directory, store);
-    if let StorePlace::S3(_) = place {
-        refuse_bucket(&*place.open()?, directory).await?;
+    match &place {
+        StorePlace::S3(_) => refuse_store(&place, &*place.open()?, directory).await?,
+        StorePlace::Directory(path) if path.exists() => {
+            refuse_store(&place, &*place.open_read_only()?, directory).await?;
+        }
+        StorePlace::Directory(_) => {}
     }
     create_secret_directory(&directory.secrets())?;
     let _lock = WriterLock::take(directory).await?;
@@ -188,19 +192,27 @@ fn new_ledger_id() -> anyhow::Result<LedgerId> {
     Ok(LedgerId(id))
 }
 
-/// Refuses a bucket that cannot keep records, or that holds an archive already.
-async fn refuse_bucket(store: &dyn WormStore, directory: &ArchiveDirectory) -> anyhow::Result<()> {
-    let location = store.describe().location;
+/// Refuses a store that holds an archive already, and a bucket that cannot keep records.
+async fn refuse_store(
+    place: &StorePlace,
+    store: &dyn WormStore,
+    directory: &ArchiveDirectory,
+) -> anyhow::Result<()> {
+    let location = place.location();
     let ledgers = list_ledgers(store).await.with_context(|| format!("store `{location}` cannot be read"))?;
     if let Some(ledger) = ledgers.first() {
         let message = format!("expected no archive in `{location}`, found ledger `{ledger}`");
         let hint = format!(
-            "bring it back with `piperoll restore --dir {} --store {location} --keys FILE`, or choose another prefix",
-            directory.root().display()
+            "bring it back with `piperoll --dir {} restore {} --keys FILE`, or choose another place",
+            directory.root().display(),
+            place.options()
         );
         return Err(Failure::new(Exit::Conflict, message).hint(hint).into());
     }
-    let _report = require_promises(store).await?;
+    // A directory that the archive makes itself is probed when it is served.
+    if store.describe().enforcement == Enforcement::Prevents {
+        let _report = require_promises(store).await?;
+    }
     Ok(())
 }
 

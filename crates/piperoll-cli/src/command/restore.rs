@@ -250,7 +250,8 @@ async fn derive(
     let done = async {
         loop {
             let now = *progress.borrow_and_update();
-            bar.set_position(now.covered.min(now.projected).min(size));
+            // Either moves only when it commits.
+            bar.set_position((now.covered.min(size) + now.projected.min(size)) / 2);
             if now.covered.min(now.projected) >= size || progress.changed().await.is_err() {
                 return;
             }
