@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::bench::process::{output, wait_until};
 use crate::repository::{root, say};
+use crate::s3_ceph::Gateway;
 use crate::s3_daemon::Daemon;
 
 const VERSION: &str = "4.48";
@@ -29,6 +30,9 @@ const BOUND: [&str; 3] = ["writer", "records-manager", "reader"];
 /// Options of the task.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Start Ceph's object gateway as well, where it can be had
+    #[arg(long)]
+    ceph: bool,
     /// The program to run beside the service, with its arguments; the service stops with it
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
@@ -41,8 +45,10 @@ pub struct Arguments {
 /// Fails when the service or the program cannot be started.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let service = Service::start()?;
+    let gateway = if arguments.ceph { Gateway::start()? } else { None };
     let mut command = Command::new(&arguments.command[0]);
     command.args(&arguments.command[1..]).envs(service.environment());
+    command.envs(gateway.iter().flat_map(Gateway::environment));
     let status = command.status().with_context(|| format!("cannot start `{}`", arguments.command[0]))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
