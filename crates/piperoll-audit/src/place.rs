@@ -9,7 +9,7 @@ use piperoll_format::LedgerId;
 use piperoll_store::{
     DirectoryStore, S3Credentials, S3Location, S3Mode, S3Options, S3Store, SystemClock, WormStore,
 };
-use piperoll_verify::list_ledgers;
+use piperoll_verify::{ReadError, list_ledgers};
 
 use crate::args::VerifyArgs;
 use crate::error::{Exit, Failure};
@@ -64,9 +64,20 @@ async fn open_bucket(args: &VerifyArgs) -> anyhow::Result<(Arc<dyn WormStore>, L
             return Err(Failure::new(Exit::NotFound, message).into());
         }
         (Some(ledger), _) => ledger,
-        (None, wanted) => choose(&args.store, &list_ledgers(&store).await?, wanted)?,
+        (None, wanted) => {
+            let found = list_ledgers(&store).await.map_err(|error| unreadable(args, error))?;
+            choose(&args.store, &found, wanted)?
+        }
     };
     Ok((Arc::new(store), ledger))
+}
+
+/// Says what to look at when a bucket cannot be read.
+fn unreadable(args: &VerifyArgs, error: ReadError) -> anyhow::Error {
+    let failure = Failure::new(Exit::Incomplete, format!("store `{}` cannot be read", args.store));
+    let hint = "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile or a web identity; \
+                a service that is not AWS needs --endpoint";
+    anyhow::Error::new(error).context(failure.hint(hint))
 }
 
 /// Chooses the ledger that is wanted, or the only one.
