@@ -4,9 +4,13 @@
 
 mod access;
 mod capture;
+mod consent;
+mod conversation;
 mod coverage;
 mod dispose;
+mod evidence;
 mod extract;
+mod import;
 mod limit;
 mod log;
 mod media;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use piperoll_format::{Kind, Submission, SubmissionGroup, Timestamp};
 use piperoll_graph::{Forward, Forwarded, Forwarder, GraphError};
@@ -13,10 +14,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::archive::Archive;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::journal::{Answer, Origin, Sent};
 use crate::tokens::Caller;
 use crate::wire::{Endpoint, hex};
+
+/// The pause before a gap that could not be recorded is recorded again.
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// The proxy to the send endpoints.
 #[derive(Clone, Debug)]
@@ -184,14 +188,10 @@ async fn record_gaps(archive: std::sync::Weak<Archive>) {
             return;
         }
         let Some(archive) = archive.upgrade() else { return };
-        match archive.record_gaps().await {
-            Ok(()) => return,
-            Err(error) if error.code == ErrorCode::Busy => tokio::task::yield_now().await,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "a gap cannot be recorded yet");
-            }
-        }
+        let Err(error) = archive.record_gaps().await else { return };
+        tracing::warn!(error = &error as &dyn std::error::Error, "a gap cannot be recorded yet");
+        drop((archive, error));
+        tokio::time::sleep(AGAIN_AFTER).await;
     }
 }
 

@@ -14,7 +14,7 @@ use piperoll_sources::import::{Context, DateOrder, Format};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::parameter::{Parameters, time_zone};
+use super::parameter::Parameters;
 use crate::archive::Archive;
 use crate::auth::{By, Ingest};
 use crate::entry::{is_number, is_phone};
@@ -101,7 +101,11 @@ fn context(parameters: ImportParameters, zone: Tz) -> Result<Context, ApiError> 
             FormatParameter::Eml => Format::Eml,
         },
         number: parameters.number,
-        zone: time_zone(parameters.zone.as_deref())?.unwrap_or(zone),
+        zone: match parameters.zone.as_deref().map(str::parse) {
+            Some(Ok(zone)) => zone,
+            Some(Err(_)) => return invalid("zone", "a time zone such as `Europe/Berlin`"),
+            None => zone,
+        },
         date_order: parameters.date_order.map(|order| match order {
             OrderParameter::Dmy => DateOrder::Dmy,
             OrderParameter::Mdy => DateOrder::Mdy,
