@@ -116,9 +116,23 @@ impl TestArchive {
         Self::create(Backing::Other(store), LedgerId([7; 16]), clock, new_dir()).await
     }
 
+    /// Returns what a further writer of a ledger in a store needs that [`Self::in_directory`] or [`Self::in_memory`] made,
+    /// perhaps in another process. Writers with different numbers draw different keys.
+    #[must_use]
+    pub fn writer_of(store: Arc<dyn WormStore>, state_dir: &Path, number: u64) -> Components {
+        Components {
+            store,
+            ledger: LedgerId([7; 16]),
+            clock: Arc::new(ManualClock::new(NOW)),
+            entropy: Box::new(SeededEntropy::new(1_000 + number)),
+            keys: writer_keys(),
+            policies: policies(),
+            state_dir: state_dir.to_owned(),
+        }
+    }
+
     async fn create(backing: Backing, ledger: LedgerId, clock: Arc<ManualClock>, dir: TempDir) -> Self {
-        let policies = POLICIES.map(|text| Policy::parse("test.toml", text).unwrap()).to_vec();
-        let policies = Arc::new(PolicySet::new(policies).unwrap());
+        let policies = policies();
         let archive = Self {
             store: Arc::new(FaultyStore::new(backing.store())),
             clock,
@@ -316,6 +330,11 @@ pub async fn submit_one(
     let receipts = engine.submit(SubmissionGroup::single(submission)).await?;
     assert_eq!(receipts.len(), 1, "a group of one has one receipt");
     Ok(receipts[0])
+}
+
+fn policies() -> Arc<PolicySet> {
+    let policies = POLICIES.map(|text| Policy::parse("test.toml", text).unwrap()).to_vec();
+    Arc::new(PolicySet::new(policies).unwrap())
 }
 
 fn writer_keys() -> WriterKeys {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use piperoll_format::{Dictionary, Genesis, Kek, LedgerId, ObjectName};
 use piperoll_policy::{PolicySet, segment_retain_until};
-use piperoll_store::{Lock, StoreError, WormStore};
+use piperoll_store::{Lock, WormStore};
 
 use crate::error::EngineError;
 use crate::ledger::LedgerStore;
@@ -41,8 +42,8 @@ pub async fn create_ledger(store: Arc<dyn WormStore>, new: NewLedger<'_>) -> Res
     let mut dictionaries = Vec::new();
     for dictionary in Dictionary::ALL {
         let name = ObjectName::Dictionary { number: dictionary.number };
-        let bytes = bytes::Bytes::from_static(dictionary.bytes);
-        place.store.create(&place.key(&name), bytes, &lock).await.map_err(refused)?;
+        let bytes = Bytes::from_static(dictionary.bytes);
+        create(&place, &name, bytes, &lock).await?;
         dictionaries.push((dictionary.number, dictionary.digest()));
     }
     let genesis = Genesis {
@@ -57,16 +58,25 @@ pub async fn create_ledger(store: Arc<dyn WormStore>, new: NewLedger<'_>) -> Res
         retain_until,
     };
     // The ledger exists from here on.
-    let key = place.key(&ObjectName::Genesis);
-    place.store.create(&key, genesis.encode().into(), &lock).await.map_err(refused)?;
+    create(&place, &ObjectName::Genesis, genesis.encode().into(), &lock).await?;
     Ok(genesis)
 }
 
-fn refused(error: StoreError) -> EngineError {
-    match error {
-        StoreError::AlreadyExists { .. } => {
-            EngineError::Invalid { reason: "the ledger exists already".to_owned() }
-        }
-        error => EngineError::unavailable(error),
+/// Creates an object. One that is there with the same bytes is of an earlier try, whose answer was lost.
+async fn create(
+    place: &LedgerStore,
+    name: &ObjectName,
+    bytes: Bytes,
+    lock: &Lock,
+) -> Result<(), EngineError> {
+    let Err(error) = place.store.create(&place.key(name), bytes.clone(), lock).await else { return Ok(()) };
+    if !error.must_read_back() {
+        return Err(EngineError::unavailable(error));
+    }
+    match place.get(name).await {
+        Ok(found) if found == bytes => Ok(()),
+        Ok(_) => Err(EngineError::Invalid { reason: "the ledger exists already".to_owned() }),
+        // Nothing is there, or nobody can say.
+        Err(_) => Err(EngineError::unavailable(error)),
     }
 }

@@ -13,6 +13,7 @@ use piperoll_store::StoreError;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::state::InventoryObject;
+use crate::watch::ClockJump;
 
 /// What became of a disposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,8 @@ impl Engine {
     /// Destroys a whole bucket: every object that the inventory has for it.
     ///
     /// # Errors
-    /// [`EngineError`] when the order cannot be committed; nothing was deleted then. Objects that the store keeps
+    /// [`EngineError::Invalid`] while the clock has jumped ahead or when the bucket has no objects, any other when the
+    /// order cannot be committed; nothing was deleted then. Objects that the store keeps
     /// are not an error but listed as left.
     pub async fn dispose(
         &self,
@@ -52,6 +54,14 @@ impl Engine {
         reason: &str,
         ordered_by: &str,
     ) -> Result<Disposed, EngineError> {
+        if let Some(jump) = self.clock_jump().borrow().filter(ClockJump::is_ahead) {
+            let ClockJump { before, after } = jump;
+            let reason = format!(
+                "the clock stands at {after} and should stand at {before}: nothing is disposed of until it is right, \
+                 or until the archive is started again by somebody who has checked it"
+            );
+            return Err(EngineError::Invalid { reason });
+        }
         let objects: Vec<InventoryObject> =
             self.inventory()?.into_iter().filter(|object| object.bucket == *bucket).collect();
         if objects.is_empty() {

@@ -17,6 +17,7 @@ use crate::receipt::Receipt;
 use crate::recover::{read_genesis, recover};
 use crate::running::Running;
 use crate::state::State;
+use crate::watch::{ClockJump, ClockWatch};
 use crate::writer::Writer;
 
 /// The writer of one ledger. Cheap to share behind an [`Arc`]; dropping the last one stops the writer as its
@@ -31,6 +32,7 @@ pub struct Engine {
     pool: Arc<Pool>,
     head: watch::Receiver<Head>,
     trouble: watch::Receiver<Option<String>>,
+    clock: Arc<ClockWatch>,
     running: StdMutex<Option<Running>>,
 }
 
@@ -66,6 +68,7 @@ impl Engine {
         let (mut publisher, publishing) = Publisher::start(store.clone(), head_sender.subscribe());
         publisher.reload(&store, &state, recovered.tail.seq).await?;
         let keyring = Arc::new(Mutex::new(keyring));
+        let clock = Arc::new(ClockWatch::new(components.clock, recovered.tail.recorded_at));
         let (executor, retry_pauses) = (settings.executor, settings.retry_pauses.clone());
         let recovering = settings.recovering.clone();
         let pool = Arc::new(Pool::new(settings));
@@ -78,7 +81,7 @@ impl Engine {
             codec: Codec::default(),
             keys: components.keys,
             signer,
-            clock: components.clock,
+            clock: clock.clone(),
             tail: recovered.tail,
             pool: pool.clone(),
             retry_pauses,
@@ -99,6 +102,7 @@ impl Engine {
             pool,
             head,
             trouble,
+            clock,
             running: StdMutex::new(Some(running)),
         };
         engine.open_ledger(recovered.checkpoint.is_none()).await?;
@@ -148,6 +152,13 @@ impl Engine {
     #[must_use]
     pub fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.trouble.clone()
+    }
+
+    /// Returns how the wall clock has jumped, while it stands where it cannot.
+    #[must_use]
+    pub fn clock_jump(&self) -> watch::Receiver<Option<ClockJump>> {
+        let _jump = self.clock.jump();
+        self.clock.doubt()
     }
 
     /// Returns how many events wait for a commit.

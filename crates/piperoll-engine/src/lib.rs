@@ -23,6 +23,7 @@ mod recover;
 mod repeat;
 mod running;
 mod state;
+mod watch;
 mod writer;
 
 pub use components::{Components, Entropy, Executor, Recovering, Settings, SystemEntropy, WriterKeys};
@@ -34,3 +35,4 @@ pub use ledger::Head;
 pub use local::{LocalEnd, local_end};
 pub use receipt::Receipt;
 pub use state::InventoryObject;
+pub use watch::ClockJump;

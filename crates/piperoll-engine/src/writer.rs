@@ -5,12 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use piperoll_format::{Codec, Seq, Timestamp};
+use piperoll_format::{Codec, Seq};
 use piperoll_policy::PolicySet;
-use piperoll_store::Clock;
 use piperoll_tlog::hash::NodeHash;
 use piperoll_tlog::note::key::NoteSigner;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::batch::{Answer, Batch, Builder, GroupPlan};
@@ -24,6 +23,7 @@ use crate::publish::Publisher;
 use crate::receipt::Receipt;
 use crate::recover::recover;
 use crate::state::{Addition, State};
+use crate::watch::ClockWatch;
 
 /// Lost races in a row before the writer gives a batch up.
 const RACES_MAX: usize = 8;
@@ -44,7 +44,7 @@ pub(crate) struct Writer {
     pub(crate) codec: Codec,
     pub(crate) keys: WriterKeys,
     pub(crate) signer: NoteSigner,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<ClockWatch>,
     pub(crate) tail: Tail,
     pub(crate) pool: Arc<Pool>,
     pub(crate) retry_pauses: Vec<Duration>,
@@ -92,6 +92,12 @@ impl Writer {
     /// Commits what was taken and answers it. An error stops the writer; everybody has been answered then.
     async fn commit(&mut self, pending: Vec<Pending>) -> Result<(), EngineError> {
         let mut pending = pending;
+        let jump = self.clock.unrecorded();
+        let records_jump = jump.is_some();
+        if let Some(group) = jump {
+            // In the same commit as the first events that may have a wrong time, and before them. Nobody waits for it.
+            pending.insert(0, Pending { group, reply: oneshot::channel().0 });
+        }
         for _ in 0..RACES_MAX {
             if let Err(error) = self.reload_if_needed().await {
                 return self.give_up(pending, error);
@@ -106,6 +112,9 @@ impl Writer {
             };
             match self.store.commit(&batch, &self.retry_pauses).await {
                 Outcome::Committed => {
+                    if records_jump {
+                        self.clock.recorded();
+                    }
                     self.accept(pending, &plans, &batch);
                     return self.follow_up(batch).await;
                 }
@@ -152,7 +161,7 @@ impl Writer {
             codec: &mut self.codec,
             signing: &self.keys.signing,
             signer: &self.signer,
-            now: Timestamp(self.clock.now_micros()),
+            now: self.clock.now(),
         };
         let mut drafts = builder.start(&self.tail);
         let mut plans = Vec::with_capacity(pending.len());
