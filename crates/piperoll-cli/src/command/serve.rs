@@ -9,7 +9,7 @@ use crate::config::{Environment, Flags, Settings};
 use crate::directory::ArchiveDirectory;
 use crate::error::{Exit, one_line};
 use crate::output::{BOLD, Output, object};
-use crate::serve::{Serving, interrupted};
+use crate::serve::{Serving, Source, interrupted};
 
 pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> anyhow::Result<Exit> {
     start_log(args.log);
@@ -25,7 +25,11 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> a
             "no WhatsApp app secret is set, so every webhook is refused; set PIPEROLL_WHATSAPP_APP_SECRET"
         );
     }
-    let serving = Serving::start(&directory, &settings).await?;
+    let source = match args.replica {
+        true => Source::Replica { accepts_loss: args.accept_loss },
+        false => Source::Store,
+    };
+    let serving = Serving::start(&directory, &settings, source).await?;
     if output.is_json() {
         output
             .json_line(&object([("listening", serving.url().into()), ("pid", std::process::id().into())]))?;
