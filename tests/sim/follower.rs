@@ -62,6 +62,8 @@ async fn advance(world: &World, number: usize, reader: &LedgerReader) -> Result<
         match &read.payload {
             Ok(_) => {}
             Err(error) if error.is_destroyed() => {}
+            // The reader knows the ledger's time up to its head only, and may be behind the order to destroy it.
+            Err(ReadError::Missing { object }) if object.contains("/brief/") => {}
             Err(ReadError::Store(_)) => return Ok(()),
             Err(error) => panic!("event {seq}: {error}"),
         }
