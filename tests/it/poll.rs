@@ -125,6 +125,7 @@ async fn every_version_of_a_template_is_kept() {
             .into_iter()
             .enumerate()
     {
+        let _now = archive.clock.advance(Duration::from_secs(1));
         graph.set_templates(ACCOUNT, all(text, status));
         let _snapshots = wait_for(&served, Kind::TemplateSnapshot, 61 + count).await;
     }

@@ -150,7 +150,11 @@ impl GraphClient {
         if !response.status().is_success() {
             return Err(failure(response).await);
         }
-        let body = read_limited(response, JSON_BYTES_MAX).await?;
+        let body = read_limited(response, JSON_BYTES_MAX).await.map_err(|error| match error {
+            // It says nothing about the size of what was asked for.
+            GraphError::TooLarge { .. } => GraphError::Malformed { expected: "at most 8 MiB of JSON" },
+            other => other,
+        })?;
         serde_json::from_slice(&body).map_err(|_| GraphError::Malformed { expected: "JSON" })
     }
 

@@ -145,7 +145,10 @@ impl Worker {
             Outcome::Later { trouble } => {
                 waiting.attempts = waiting.attempts.saturating_add(1);
                 let kept = self.state.tried(&waiting);
-                self.postpone(desk, waiting, &trouble);
+                // A commit whose outcome stayed open may have succeeded.
+                if !matches!(self.state.done(waiting.key), Ok(Some(_))) {
+                    self.postpone(desk, waiting, &trouble);
+                }
                 kept
             }
         };
