@@ -200,3 +200,6 @@ pub(crate) fn history_chunks(text: &str) -> Vec<HistoryChunk> {
     };
     places.filter_map(read).collect()
 }
+
+#[cfg(test)]
+mod tests;
