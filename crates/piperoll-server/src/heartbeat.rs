@@ -19,7 +19,7 @@ use crate::error::ApiError;
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// How long the watch waits for the projections.
-const PROJECTED_WITHIN: Duration = Duration::from_secs(60);
+const PROJECTED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Findings in one report.
 const FINDINGS_MAX: usize = 1_000;
@@ -124,8 +124,12 @@ impl Archive {
     pub(crate) async fn record_beat(&self, from: i64) -> Result<i64, ApiError> {
         let to = self.now_micros();
         let from = from.min(to);
+        if from < to {
+            self.wait_for_projections().await;
+        }
         let projections = self.projections();
-        let counts = tokio::task::spawn_blocking(move || projections.arrivals(from, to));
+        // The next beat begins where this one ends.
+        let counts = tokio::task::spawn_blocking(move || projections.arrivals(from, to.saturating_sub(1)));
         let counts = counts.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
         let counts = counts.iter().filter(|_| from < to);
         let numbers = counts.map(|(number, items)| Beating { number, items: *items }).collect();
@@ -136,14 +140,19 @@ impl Archive {
 
     /// Commits how the state of each number changed, and the findings of the day before if they are due.
     async fn look(&self) -> Result<(), ApiError> {
-        let size = self.engine().head().borrow().size;
-        if let Some(last) = size.checked_sub(1) {
-            // Later is better than never: a follower in trouble must not stop the watch.
-            drop(tokio::time::timeout(PROJECTED_WITHIN, self.projected(Seq(last))).await);
-        }
+        self.wait_for_projections().await;
         let (book, now) = (self.compute_gaps().await?, self.now_micros());
         self.note_changes(&book, now).await?;
         self.report_findings(&book, now).await
+    }
+
+    /// Waits until everything committed now is in the projections, but not for ever: a follower in trouble must not stop
+    /// the watch.
+    async fn wait_for_projections(&self) {
+        let size = self.engine().head().borrow().size;
+        if let Some(last) = size.checked_sub(1) {
+            drop(tokio::time::timeout(PROJECTED_WITHIN, self.projected(Seq(last))).await);
+        }
     }
 
     /// Commits each change of a number's state once.

@@ -69,7 +69,8 @@ fn print_list(view: &CoverageListView, output: &Output) -> anyhow::Result<()> {
     footer(view.complete_to, view.recorded_as, output)
 }
 
-fn print(view: &CoverageView, output: &Output) -> anyhow::Result<()> {
+/// Prints how complete the capture of a number was.
+pub(crate) fn print(view: &CoverageView, output: &Output) -> anyhow::Result<()> {
     let phone = view.phone.as_ref().map_or_else(String::new, |phone| format!("  +{}", safe(phone)));
     let style = match view.state.as_str() {
         "open" => GREEN,
