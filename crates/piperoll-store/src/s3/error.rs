@@ -56,7 +56,7 @@ pub(super) fn is_range_refused(attempts: &Attempts) -> bool {
 
 fn refused(key: String, status: Option<u16>, source: Option<Source>) -> StoreError {
     let is_curable = || {
-        let said = source.as_ref().map(|source| source.to_string()).unwrap_or_default();
+        let said = source.as_ref().map(ToString::to_string).unwrap_or_default();
         CURABLE.iter().any(|code| said.contains(code))
     };
     match status {

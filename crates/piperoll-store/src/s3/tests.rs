@@ -30,11 +30,14 @@ struct Sent {
 /// What the service answers, or how the connection breaks.
 type Answered = Result<(u16, Vec<(&'static str, &'static str)>, &'static str), HttpErrorKind>;
 
-/// Records requests and answers them by their number and what they ask.
+/// Decides on the answer by the request and its number.
+type Answering = dyn Fn(usize, &Sent) -> Answered + Send + Sync;
+
+/// Records requests and answers them.
 #[derive(Clone)]
 struct Recorder {
     sent: Arc<Mutex<Vec<Sent>>>,
-    answer: Arc<dyn Fn(usize, &Sent) -> Answered + Send + Sync>,
+    answer: Arc<Answering>,
 }
 
 impl fmt::Debug for Recorder {

@@ -8,10 +8,12 @@
 use std::collections::BTreeMap;
 
 use http::Method;
+use http::header::SERVER;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::api::{Answer, Api, Call, NoAnswer};
+use super::location::S3Location;
 use crate::error::Source;
 
 /// One version of an object, or a delete marker.
@@ -31,6 +33,8 @@ pub(super) struct Page {
     pub(super) versions: Vec<Version>,
     /// Where the next page begins; `None` behind the last one.
     pub(super) next: Option<Position>,
+    /// Whether the service lists by folders, and only sorts each page.
+    pub(super) is_by_folder: bool,
 }
 
 /// A place in a listing: behind this name, or behind this version of it.
@@ -77,7 +81,16 @@ pub(super) async fn page(
         return Err(PageError::Refused(answer));
     }
     let text = std::str::from_utf8(&answer.body).map_err(|error| PageError::Invalid(error.into()))?;
-    parse(text).map_err(PageError::Invalid)
+    let mut page = parse(text).map_err(PageError::Invalid)?;
+    page.is_by_folder = is_by_folder(&answer);
+    Ok(page)
+}
+
+/// Tells a service that walks folders: behind `a-b` it does not give `a/b`, which comes later in the order of bytes.
+/// Nothing in its pages shows that, so it is known by its name.
+fn is_by_folder(answer: &Answer) -> bool {
+    let server = answer.headers.get(SERVER).and_then(|server| server.to_str().ok());
+    server.is_some_and(|server| server.contains("SeaweedFS"))
 }
 
 /// Reads a `ListVersionsResult`.
@@ -185,6 +198,7 @@ impl History {
 /// A listing of histories by name, as far as it was read.
 #[derive(Debug)]
 pub(super) struct Listing<'a> {
+    location: &'a S3Location,
     prefix: &'a str,
     /// Only names behind this one count.
     after: Option<&'a str>,
@@ -199,13 +213,18 @@ pub(super) struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     /// The first `limit` names behind `after`, on a service that lists in the order of bytes.
-    pub(super) fn new(prefix: &'a str, after: Option<&'a str>, limit: usize) -> Self {
-        Self { prefix, after, limit: Some(limit), found: BTreeMap::new(), is_ordered: true }
+    pub(super) fn new(
+        location: &'a S3Location,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> Self {
+        Self { location, prefix, after, limit: Some(limit), found: BTreeMap::new(), is_ordered: true }
     }
 
     /// All names behind `after`, on a service with an order of its own.
-    pub(super) fn whole(prefix: &'a str, after: Option<&'a str>) -> Self {
-        Self { limit: None, ..Self::new(prefix, after, 0) }
+    pub(super) fn whole(location: &'a S3Location, prefix: &'a str, after: Option<&'a str>) -> Self {
+        Self { limit: None, ..Self::new(location, prefix, after, 0) }
     }
 
     /// Asks for pages until enough was found.
@@ -217,11 +236,14 @@ impl<'a> Listing<'a> {
         loop {
             // Whole pages show the service's order.
             let page = page(api, self.prefix, position.as_ref(), PAGE).await?;
+            self.is_ordered &= !page.is_by_folder;
             for version in page.versions {
                 let last = &mut last[usize::from(version.is_marker)];
                 self.is_ordered &= version.name >= *last;
                 last.clone_from(&version.name);
-                if self.after.is_none_or(|after| version.name.as_str() > after) {
+                let is_behind = self.after.is_none_or(|after| version.name.as_str() > after);
+                // What has no key is none of this store's.
+                if is_behind && self.location.key(&version.name).is_some() {
                     self.found.entry(version.name.clone()).or_default().add(version);
                 }
             }
