@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use piperoll_engine::Head;
-use piperoll_export::message_of;
-use piperoll_format::{Bucket, DisposalOrder, Kind, Seq};
-use piperoll_index::{Document, IndexError, Options, SearchIndex, SearchWriter};
-use piperoll_projections::{Observed, ProjectionError, Projections};
-use piperoll_verify::{LedgerReader, ReadError, ReadEvent};
+use piperoll_format::Seq;
+use piperoll_index::{IndexError, Options, SearchIndex, SearchWriter};
+use piperoll_projections::{ProjectionError, Projections};
+use piperoll_verify::{LedgerReader, ReadError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::project::{Change, Projected, Projecting};
+use crate::project::{Projected, Projecting};
+use crate::step::{Batch, Step, is_read, steps};
 
 /// How long applied documents wait for an index commit at most, while the follower keeps up.
 const COMMIT_AFTER: Duration = Duration::from_millis(900);
@@ -474,83 +474,5 @@ impl Indexing {
     /// Tells when the next commit is due; nothing is when everything applied is committed.
     fn due(&self) -> Option<Instant> {
         (self.writer.cursor() != Some(self.next) && self.next > 0).then(|| self.committed_at + COMMIT_AFTER)
-    }
-}
-
-/// What becomes of one batch of events.
-struct Batch {
-    steps: Vec<Step>,
-    changes: Vec<Change>,
-    forgotten: Vec<Bucket>,
-    /// The event after the batch.
-    next: u64,
-}
-
-enum Step {
-    Index(Box<Document>),
-    Forget(Bucket),
-}
-
-/// Fails when the store did not answer: then the batch is read again, and no event is left out for good.
-fn steps(events: Vec<ReadEvent>) -> Result<Batch, ReadError> {
-    let mut unread = events.iter().filter_map(|read| read.payload.as_ref().err());
-    if let Some(error) = unread.find(|error| matches!(error, ReadError::Store(_))) {
-        return Err(error.clone());
-    }
-    let next = events.last().map_or(0, |read| read.event.seq().0 + 1);
-    let mut batch = Batch { steps: Vec::new(), changes: Vec::new(), forgotten: Vec::new(), next };
-    events.into_iter().for_each(|read| step(read, &mut batch));
-    Ok(batch)
-}
-
-/// Tells whether an event has something to find: a piece of an attachment has not.
-fn is_read(kind: Kind) -> bool {
-    kind != Kind::MediaPart
-}
-
-fn step(read: ReadEvent, batch: &mut Batch) {
-    let core = &read.event.core;
-    let opened = match read.payload {
-        Ok(opened) => opened,
-        Err(ReadError::LeftOut { .. }) => return,
-        // What was destroyed is not searchable; nothing is wrong with that.
-        Err(error) if error.is_destroyed() => return,
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(seq = core.seq.0, error, "an event cannot be read and will not be found");
-            return;
-        }
-    };
-    let payload = &opened.payload;
-    if matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted) {
-        let order = payload.parts.first().and_then(|part| DisposalOrder::decode(part).ok());
-        if let Some(DisposalOrder { bucket, .. }) = order {
-            batch.changes.push(Change::Forget(bucket.clone()));
-            batch.steps.push(Step::Forget(bucket.clone()));
-            batch.forgotten.push(bucket);
-        }
-        return;
-    }
-    let message = message_of(core.kind, payload);
-    let bucket = read.event.pack.as_ref().map(|pack| pack.bucket.to_string()).unwrap_or_default();
-    let rows = piperoll_projections::fold(&Observed {
-        seq: core.seq.0,
-        kind: core.kind,
-        recorded_at: core.recorded_at,
-        bucket: &bucket,
-        payload,
-        message: &message,
-    });
-    batch.changes.push(Change::Add(core.seq.0, rows));
-    // A skeleton has nothing to read: its items are documents of their own.
-    if core.kind != Kind::Delivery {
-        batch.steps.push(Step::Index(Box::new(Document {
-            seq: core.seq.0,
-            kind: core.kind,
-            recorded_at: core.recorded_at,
-            class: core.class.as_str().to_owned(),
-            bucket,
-            message,
-        })));
     }
 }

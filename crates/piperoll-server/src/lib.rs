@@ -37,6 +37,7 @@ mod run;
 mod scrub;
 mod senders;
 mod sns;
+mod step;
 mod template;
 mod tokens;
 mod verify;

@@ -1,0 +1,88 @@
+//! From events that were read to what they do to index and projections. Pure, so that batches are made in parallel.
+
+use piperoll_export::message_of;
+use piperoll_format::{Bucket, DisposalOrder, Kind};
+use piperoll_index::Document;
+use piperoll_projections::Observed;
+use piperoll_verify::{ReadError, ReadEvent};
+
+use crate::project::Change;
+
+/// What becomes of one batch of events.
+pub(crate) struct Batch {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) forgotten: Vec<Bucket>,
+    /// The event after the batch.
+    pub(crate) next: u64,
+}
+
+/// What one event does to the index.
+pub(crate) enum Step {
+    Index(Box<Document>),
+    Forget(Bucket),
+}
+
+/// Fails when the store did not answer: then the batch is read again, and no event is left out for good.
+pub(crate) fn steps(events: Vec<ReadEvent>) -> Result<Batch, ReadError> {
+    let mut unread = events.iter().filter_map(|read| read.payload.as_ref().err());
+    if let Some(error) = unread.find(|error| matches!(error, ReadError::Store(_))) {
+        return Err(error.clone());
+    }
+    let next = events.last().map_or(0, |read| read.event.seq().0 + 1);
+    let mut batch = Batch { steps: Vec::new(), changes: Vec::new(), forgotten: Vec::new(), next };
+    events.into_iter().for_each(|read| step(read, &mut batch));
+    Ok(batch)
+}
+
+/// Tells whether an event has something to find: a piece of an attachment has not.
+pub(crate) fn is_read(kind: Kind) -> bool {
+    kind != Kind::MediaPart
+}
+
+fn step(read: ReadEvent, batch: &mut Batch) {
+    let core = &read.event.core;
+    let opened = match read.payload {
+        Ok(opened) => opened,
+        Err(ReadError::LeftOut { .. }) => return,
+        // What was destroyed is not searchable; nothing is wrong with that.
+        Err(error) if error.is_destroyed() => return,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(seq = core.seq.0, error, "an event cannot be read and will not be found");
+            return;
+        }
+    };
+    let payload = &opened.payload;
+    if matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted) {
+        let order = payload.parts.first().and_then(|part| DisposalOrder::decode(part).ok());
+        if let Some(DisposalOrder { bucket, .. }) = order {
+            batch.changes.push(Change::Forget(bucket.clone()));
+            batch.steps.push(Step::Forget(bucket.clone()));
+            batch.forgotten.push(bucket);
+        }
+        return;
+    }
+    let message = message_of(core.kind, payload);
+    let bucket = read.event.pack.as_ref().map(|pack| pack.bucket.to_string()).unwrap_or_default();
+    let rows = piperoll_projections::fold(&Observed {
+        seq: core.seq.0,
+        kind: core.kind,
+        recorded_at: core.recorded_at,
+        bucket: &bucket,
+        payload,
+        message: &message,
+    });
+    batch.changes.push(Change::Add(core.seq.0, rows));
+    // A skeleton has nothing to read: its items are documents of their own.
+    if core.kind != Kind::Delivery {
+        batch.steps.push(Step::Index(Box::new(Document {
+            seq: core.seq.0,
+            kind: core.kind,
+            recorded_at: core.recorded_at,
+            class: core.class.as_str().to_owned(),
+            bucket,
+            message,
+        })));
+    }
+}
