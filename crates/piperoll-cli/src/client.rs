@@ -111,6 +111,13 @@ impl Client {
         Ok(())
     }
 
+    /// Journals a send.
+    pub(crate) async fn journal(&self, body: Bytes) -> anyhow::Result<()> {
+        let request = self.request(Method::POST, "/v1/sends").header(CONTENT_TYPE, "application/json");
+        let _answer = read_all(self.answer(request.body(Body::from(body))).await?).await?;
+        Ok(())
+    }
+
     /// Hands in an event from another channel.
     pub(crate) async fn hand_in(&self, body: Bytes) -> anyhow::Result<()> {
         let request = self.request(Method::POST, "/v1/events").header(CONTENT_TYPE, "application/json");

@@ -57,14 +57,17 @@ async fn send(client: &Client, app_secret: &str, line: Line) -> anyhow::Result<(
     let body = Bytes::from(line.body);
     match line.target {
         Target::Event => client.hand_in(body).await,
-        Target::Webhook => {
-            let mut mac =
-                Hmac::<Sha256>::new_from_slice(app_secret.as_bytes()).expect("HMAC takes keys of any length");
-            mac.update(&body);
-            let signature = format!("sha256={}", hex(&mac.finalize().into_bytes()));
-            client.deliver(body, &signature).await
-        }
+        Target::Webhook => deliver_signed(client, app_secret, body).await,
     }
+}
+
+/// Delivers a webhook as Meta signs it.
+pub(super) async fn deliver_signed(client: &Client, app_secret: &str, body: Bytes) -> anyhow::Result<()> {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(app_secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(&body);
+    let signature = format!("sha256={}", hex(&mac.finalize().into_bytes()));
+    client.deliver(body, &signature).await
 }
 
 fn lines() -> anyhow::Result<Vec<Line>> {

@@ -1,6 +1,7 @@
 //! `piperoll demo`: a fresh archive, realistic traffic over real HTTP, and a tour of what can be done with it.
 
 mod deliver;
+mod sends;
 mod tour;
 
 use std::net::SocketAddr;
@@ -69,6 +70,7 @@ async fn tour(
     output: &Output,
 ) -> anyhow::Result<()> {
     deliver::deliver(client, app_secret, output).await?;
+    sends::bring(client, app_secret).await?;
     Tour { client, directory, vkey, output }.run().await
 }
 

@@ -6,15 +6,18 @@ use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use piperoll_format::Timestamp;
-use piperoll_server::{ConversationView, DisposalPlanView, LedgerView, ProofView, SearchView};
+use piperoll_server::{
+    ConversationView, CoverageView, DisposalPlanView, LedgerView, ProofView, SearchView, SendEvidenceView,
+};
 use piperoll_store::{Clock as _, SystemClock};
 use piperoll_tlog::hash::leaf_hash;
 use piperoll_tlog::note::key::VerifierKey;
 use piperoll_tlog::tlog_proof::TlogProof;
 
+use super::sends;
 use crate::args::VerifyArgs;
 use crate::client::{Client, encode, query};
-use crate::command::{conversation, dispose, search, verify};
+use crate::command::{conversation, coverage, dispose, evidence, search, verify};
 use crate::directory::ArchiveDirectory;
 use crate::error::Exit;
 use crate::output::{BOLD, CYAN, DIM, GREEN, Output};
@@ -24,6 +27,8 @@ use crate::text::{bytes, count, counted};
 const PHRASE: &str = "\"fast before the blood test\"";
 /// A word inside Japanese sentences, which have no spaces: blood test.
 const JAPANESE: &str = "血液検査";
+/// A number that left the platform and came back.
+const WITH_GAPS: &str = "100000000000004";
 /// The number whose records the demo policy keeps for five seconds.
 const SHORT_LIVED: &str = "number:100000000000009";
 /// The class of that policy, as buckets begin.
@@ -49,6 +54,9 @@ impl Tour<'_> {
         let conversation = hit.message.as_ref().and_then(|message| message.conversation.as_deref());
         self.conversation(conversation.context("the hit belongs to a conversation")?).await?;
         self.proof(hit.seq).await?;
+        self.coverage().await?;
+        self.evidence("A send, with everything that allowed it", sends::PROVEN).await?;
+        self.evidence("A send that nobody journaled", sends::NOT_PROVEN).await?;
         self.verify("Verify everything").await?;
         self.search("Retention: this number's records are kept for five seconds only", SHORT_LIVED, SHOWN)
             .await?;
@@ -78,6 +86,22 @@ impl Tour<'_> {
         let path = query(&format!("/v1/conversations/{}", encode(id)), &[("limit", Some("8".to_owned()))]);
         let found: ConversationView = self.client.get(&path).await?;
         conversation::print(&found, self.output)
+    }
+
+    async fn coverage(&self) -> anyhow::Result<()> {
+        self.step("What was not captured, and why", &format!("coverage {WITH_GAPS}"))?;
+        let view: CoverageView = self.client.get(&format!("/v1/coverage/{WITH_GAPS}")).await?;
+        ensure!(!view.missing.is_empty(), "expected gaps of number {WITH_GAPS}, found none");
+        coverage::print(&view, self.output)
+    }
+
+    async fn evidence(&self, title: &str, wamid: &str) -> anyhow::Result<()> {
+        self.step(title, &format!("evidence send {wamid}"))?;
+        let found: SendEvidenceView =
+            self.client.get(&format!("/v1/evidence/sends/{}", encode(wamid))).await?;
+        let (verdict, expected) = (&found.verdict, if wamid == sends::PROVEN { "PROVEN" } else { "NOT PROVEN" });
+        ensure!(verdict == expected, "expected the verdict {expected} for {wamid}, found {verdict}");
+        evidence::print(&found, self.output)
     }
 
     async fn proof(&self, seq: u64) -> anyhow::Result<()> {
