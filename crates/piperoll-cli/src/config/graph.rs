@@ -16,7 +16,7 @@ use crate::error::{Exit, Failure};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Graph {
-    /// Address of the Graph API; https://graph.facebook.com unless given.
+    /// Address of the Graph API; `https://graph.facebook.com` unless given.
     pub(crate) base_url: Option<String>,
     /// Version of the Graph API; v24.0 unless given.
     pub(crate) version: Option<String>,
@@ -122,7 +122,6 @@ impl Graph {
                 numbers,
                 ..polled
             },
-            ..Platform::default()
         })
     }
 }

@@ -173,7 +173,7 @@ impl Fetcher {
             let download = graph.link_download(id, self.settings.bytes_max).await?;
             (receive(download, &self.dir).await?, None, "link")
         } else {
-            let (received, info) = self.from_platform(graph, id, wanted.number.as_deref()).await?;
+            let (received, info) = self.ask_platform(graph, id, wanted.number.as_deref()).await?;
             (received, Some(info), "graph")
         };
         let parts = self.commit_pieces(wanted, &received).await?;
@@ -203,7 +203,7 @@ impl Fetcher {
         Ok(received.size)
     }
 
-    async fn from_platform(
+    async fn ask_platform(
         &self,
         graph: &GraphClient,
         id: &str,

@@ -50,7 +50,7 @@ impl Worker {
         match self.state.waiting() {
             Ok(waiting) => waiting.into_iter().for_each(|waiting| desk.add(waiting, Instant::now())),
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "media will not be fetched")
+                tracing::error!(error = &error as &dyn std::error::Error, "media will not be fetched");
             }
         }
         let mut looked_at = Instant::now();
