@@ -28,7 +28,9 @@ pub(super) async fn bring(client: &Client, app_secret: &str) -> anyhow::Result<(
         client.hand_in(Bytes::from(event.to_string())).await?;
     }
     client.journal(Bytes::from(send(before(60)).to_string())).await?;
-    for (wamid, status, minutes) in [(PROVEN, "sent", 60), (PROVEN, "delivered", 59), (NOT_PROVEN, "sent", 30)] {
+    for (wamid, status, minutes) in
+        [(PROVEN, "sent", 60), (PROVEN, "delivered", 59), (NOT_PROVEN, "sent", 30)]
+    {
         let body = status_of(wamid, status, before(minutes));
         deliver_signed(client, app_secret, Bytes::from(body.to_string())).await?;
     }

@@ -99,7 +99,8 @@ impl Tour<'_> {
         self.step(title, &format!("evidence send {wamid}"))?;
         let found: SendEvidenceView =
             self.client.get(&format!("/v1/evidence/sends/{}", encode(wamid))).await?;
-        let (verdict, expected) = (&found.verdict, if wamid == sends::PROVEN { "PROVEN" } else { "NOT PROVEN" });
+        let (verdict, expected) =
+            (&found.verdict, if wamid == sends::PROVEN { "PROVEN" } else { "NOT PROVEN" });
         ensure!(verdict == expected, "expected the verdict {expected} for {wamid}, found {verdict}");
         evidence::print(&found, self.output)
     }
