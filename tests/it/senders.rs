@@ -330,7 +330,7 @@ async fn notices_of_amazon_are_taken_with_a_certificate_fetched_once() {
     deliver(&served, &body).await.is_status(200);
     deliver(&served, &body).await.is_status(200);
     assert_eq!((served.size(), sns.count("good.pem")), (size + 1, 1));
-    let found = served.search("unusual").await;
+    let found = served.search("unusual kind:whatsapp.message").await;
     assert_eq!((&found["total"], &found["hits"][0]["source"]), (&json!(1), &json!("aws")));
     assert_eq!(found["hits"][0]["message"]["conversation"], "9001:4915550000001");
     let read = archive.reader().await.read(piperoll_format::Seq(size)).await.unwrap();
