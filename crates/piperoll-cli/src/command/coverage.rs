@@ -118,7 +118,8 @@ fn interval_row(interval: &IntervalView, output: &Output) -> Vec<Cell> {
         Cell::new(output.time_of(&interval.from)).add_attribute(Attribute::Dim),
         Cell::new(output.time_of(&interval.to)).add_attribute(Attribute::Dim),
         state_cell(&interval.state),
-        Cell::new(interval.causes.iter().map(reason).collect::<Vec<_>>().join("; ")),
+        // In one word each: the list of what is missing says it in full.
+        Cell::new(interval.causes.iter().map(|cause| safe(&cause.cause)).collect::<Vec<_>>().join(", ")),
         Cell::new(events(&evidence)).add_attribute(Attribute::Dim),
     ]
 }
@@ -140,7 +141,7 @@ fn print_missing(missing: &[MissingView], output: &Output) -> anyhow::Result<()>
         let shown = events(&gap.why.evidence);
         let shown = if shown.is_empty() { shown } else { format!(", shown by {shown}") };
         output.line(format_args!("            {DIM}{when}{shown}{DIM:#}"))?;
-        let remedy = gap.remedy.as_deref().unwrap_or("nothing can bring this back");
+        let remedy = gap.remedy.as_deref().unwrap_or("nothing more");
         output.line(format_args!("            {DIM}what can be done:{DIM:#} {}", safe(remedy)))?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::beat::Beat;
 use super::fold::{ARCHIVE, of_account, of_app, of_phone};
 use super::interval::{Interval, Span, intervals};
 use super::reference::{self, Known, Pointer};
-use super::rhythm::{self, Arrival, WEEKS};
+use super::rhythm::{self, Arrival, UNOPENED_LOST, WEEKS};
 use super::signal::{self, Aspect, Signal};
 use super::{Cause, DAY, HOUR, State, beat, history};
 use crate::database::Projections;
@@ -283,7 +283,13 @@ impl Projections {
         let entity = of_app(number);
         let mut signs = self.newest::<()>(Table::Rhythm, &entity, i64::MIN..=from.saturating_sub(1), 1)?;
         signs.extend(self.facts::<()>(Table::Rhythm, &entity, from..=to, FACTS_MAX)?);
-        Ok(rhythm::unopened(&signs, to))
+        let mut arrivals = Vec::new();
+        let ends = signs.iter().skip(1).map(|sign| sign.at).chain([to]);
+        for (sign, end) in signs.iter().zip(ends).filter(|(sign, end)| end - sign.at > UNOPENED_LOST) {
+            let newest = self.newest::<Arrival>(Table::Rhythm, number, sign.at..=end, NAMES_LOOKED_AT)?;
+            arrivals.extend(newest.iter().find(|fact| !fact.value.names_only).map(|fact| fact.at));
+        }
+        Ok(rhythm::unopened(&signs, &arrivals, to))
     }
 
     fn canary(&self, canary: &Canary, from: i64, to: i64) -> Result<Vec<Span>, ProjectionError> {

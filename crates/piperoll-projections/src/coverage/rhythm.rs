@@ -79,8 +79,9 @@ fn expected(counts: &BTreeMap<i64, u32>, start: i64, end: i64) -> f64 {
 }
 
 /// Finds the times in which the Business app was not opened for too long. `signs` are what only an opened app causes,
-/// oldest first; without any the number may not be on the app at all, and nothing is claimed.
-pub(super) fn unopened(signs: &[Fact<()>], now: i64) -> Vec<Span> {
+/// oldest first; without any the number may not be on the app at all, and nothing is claimed. `arrivals` are moments
+/// at which something came all the same: until then the number was not disconnected.
+pub(super) fn unopened(signs: &[Fact<()>], arrivals: &[i64], now: i64) -> Vec<Span> {
     let ends = signs.iter().skip(1).map(|sign| sign.at).chain([now]);
     let mut spans = Vec::new();
     for (sign, end) in signs.iter().zip(ends) {
@@ -90,6 +91,8 @@ pub(super) fn unopened(signs: &[Fact<()>], now: i64) -> Vec<Span> {
             }
         };
         let (warning, lost) = (sign.at + UNOPENED_WARNING, sign.at + UNOPENED_LOST);
+        let proof = arrivals.iter().copied().filter(|at| (lost..end).contains(at)).max();
+        let lost = proof.unwrap_or(lost);
         add(warning, end.min(lost), State::Degraded, Cause::PhoneUnopened);
         add(lost, end, State::Closed, Cause::PhoneUnopenedLost);
     }

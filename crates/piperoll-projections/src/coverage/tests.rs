@@ -165,18 +165,20 @@ fn silence_counts_against_the_numbers_own_rhythm() {
 #[test]
 fn a_phone_that_nobody_opens_is_a_warning_after_ten_days_and_a_loss_after_fourteen() {
     let signs = [fact(0, 1, ()), fact(2 * DAY, 2, ())];
-    assert_eq!(unopened(&signs, 12 * DAY), []);
-    let warned = unopened(&signs, 13 * DAY);
+    assert_eq!(unopened(&signs, &[], 12 * DAY), []);
+    let warned = unopened(&signs, &[], 13 * DAY);
     assert_eq!(
         warned.iter().map(|span| (span.cause, span.from)).collect::<Vec<_>>(),
         [(Cause::PhoneUnopened, 12 * DAY)]
     );
-    let lost = unopened(&signs, 20 * DAY);
+    let lost = unopened(&signs, &[], 20 * DAY);
     let expected =
         [(Cause::PhoneUnopened, 12 * DAY, 16 * DAY), (Cause::PhoneUnopenedLost, 16 * DAY, 20 * DAY)];
     assert_eq!(lost.iter().map(|span| (span.cause, span.from, span.to)).collect::<Vec<_>>(), expected);
     assert_eq!(lost[1].evidence, [2]);
-    assert_eq!(unopened(&[], 99 * DAY), [], "a number that never was on the app is not claimed to be");
+    let alive = unopened(&signs, &[18 * DAY], 20 * DAY);
+    assert_eq!((alive[0].to, alive[1].from), (18 * DAY, 18 * DAY), "what still arrives proves a connection");
+    assert_eq!(unopened(&[], &[], 99 * DAY), [], "a number that never was on the app is not claimed to be");
 }
 
 #[test]

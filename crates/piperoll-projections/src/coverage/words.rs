@@ -85,6 +85,7 @@ impl Missing {
     pub fn remedy(&self, now: i64) -> Option<String> {
         let until = |end: i64| (end > now).then(|| utc(end));
         let phone = "export the chats on the phone and bring them with `piperoll import`";
+        let is_over = self.to < now;
         Some(match self.cause {
             Cause::HistoryMedia | Cause::HistoryIncomplete | Cause::HistoryDeclined => {
                 match until(self.from.saturating_add(HISTORY_WITHIN)) {
@@ -102,7 +103,21 @@ impl Missing {
                 Some(end) => format!("WhatsApp may repeat until {end}; for the rest, {phone}"),
                 None => phone.to_owned(),
             },
+            Cause::PhoneUnopened if is_over => return None,
             Cause::PhoneUnopened => "open the WhatsApp Business app on the phone".to_owned(),
+            Cause::PhoneUnopenedLost
+            | Cause::PrimaryInactivity
+            | Cause::CompanionInactivity
+            | Cause::Disconnected
+            | Cause::Offboarded
+            | Cause::BusinessDowngrade
+            | Cause::NotOnBusinessApp
+            | Cause::SubscriptionMissing
+            | Cause::CallbackChanged
+                if is_over =>
+            {
+                format!("WhatsApp does not repeat that time; {phone}")
+            }
             Cause::PhoneUnopenedLost | Cause::PrimaryInactivity | Cause::CompanionInactivity => {
                 format!("open the Business app and connect the number again; for the time between, {phone}")
             }
