@@ -30,6 +30,7 @@ fn message(kind: &str, content: Value) -> Value {
     json!({"messages": [message]})
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn conversation_rows() -> Vec<Row> {
     let referral = json!({"messages": [{"from": "491", "from_user_id": "DE.1", "from_parent_user_id": "DE.ENT.1",
         "id": "wamid.1", "timestamp": "1790000000", "type": "text", "text": {"body": "hi"},
@@ -178,6 +179,7 @@ fn conversation_rows() -> Vec<Row> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn other_rows() -> Vec<Row> {
     let update = json!({"user_id_update": [{"wa_id": "491", "timestamp": "1790000000",
         "user_id": {"previous": "DE.1", "current": "DE.2"}, "parent_user_id": {"previous": "A", "current": "B"}}]});
