@@ -6,4 +6,5 @@ mod config;
 mod error;
 mod init;
 mod lock;
+mod replica;
 mod serve;
