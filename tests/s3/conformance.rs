@@ -4,11 +4,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use piperoll_store::conformance::{Fixture, PROPERTIES, WaitUntil};
 use piperoll_store::{Clock, ManualClock, MemoryStore, S3Mode, S3Store, SystemClock};
-use piperoll_tests::{NOW, S3Service};
+use piperoll_tests::{NOW, S3Service, until};
 
 /// The time of the day in whole seconds: the service keeps no other dates.
 #[derive(Debug)]
@@ -36,8 +35,9 @@ fn fixture(mode: S3Mode) -> (Fixture, ()) {
 /// Waits for the time of the day, and a second more: the service cuts its own time to seconds.
 fn wait_until() -> WaitUntil {
     Box::new(|micros| {
-        let left = (micros + 1_000_000).saturating_sub(SystemClock.now_micros());
-        Box::pin(tokio::time::sleep(Duration::from_micros(left)))
+        Box::pin(async move {
+            until("the date has passed", || SystemClock.now_micros() > micros + 1_000_000).await;
+        })
     })
 }
 
