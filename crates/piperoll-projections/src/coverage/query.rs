@@ -347,7 +347,7 @@ impl Projections {
                 About::Answered { .. } => known.content = true,
                 // What failed was never sent; that is no gap.
                 About::Status { status, .. } if matches!(status.as_str(), "sent" | "failed") => {
-                    known.sent = true
+                    known.sent = true;
                 }
                 _ => {}
             }
