@@ -11,7 +11,8 @@ use serde_json::Value;
 
 /// Returns the variables by which AWS tools take an identity.
 fn variables(identity: Identity) -> Vec<(String, String)> {
-    let S3Credentials::Static { access_key_id, secret_access_key, .. } = S3Service::credentials(identity) else {
+    let S3Credentials::Static { access_key_id, secret_access_key, .. } = S3Service::credentials(identity)
+    else {
         panic!("expected fixed credentials");
     };
     vec![
@@ -50,7 +51,18 @@ impl Stage {
 
     fn init(&self, dir: &str, mode: &str) -> (i32, String, String) {
         let (url, endpoint) = (self.url(), self.service.endpoint.as_str());
-        self.piperoll(&["--json", "--dir", dir, "init", "--store", &url, "--endpoint", endpoint, "--mode", mode])
+        self.piperoll(&[
+            "--json",
+            "--dir",
+            dir,
+            "init",
+            "--store",
+            &url,
+            "--endpoint",
+            endpoint,
+            "--mode",
+            mode,
+        ])
     }
 }
 
@@ -77,16 +89,20 @@ async fn archive_on_a_bucket_survives_the_loss_of_its_machine() {
     assert!(running.stop().success());
     succeeded(stage.piperoll(&["key", "backup", "keys.backup"]));
     let doctor: Value = serde_json::from_str(&succeeded(stage.piperoll(&["--json", "doctor"]))).unwrap();
-    assert_eq!((&doctor["store"]["kind"], &doctor["store"]["passed"]), (&"s3".into(), &true.into()), "{doctor}");
+    assert_eq!(
+        (&doctor["store"]["kind"], &doctor["store"]["passed"]),
+        (&"s3".into(), &true.into()),
+        "{doctor}"
+    );
     assert_eq!(doctor["store"]["enforcement"], "prevents");
 
     fs::remove_dir_all(home.join("archive")).unwrap();
-    let restore =
-        ["--json", "restore", "--store", &url, "--endpoint", &endpoint, "--keys", "keys.backup"];
+    let restore = ["--json", "restore", "--store", &url, "--endpoint", &endpoint, "--keys", "keys.backup"];
     let restored: Value = serde_json::from_str(&succeeded(stage.piperoll(&restore))).unwrap();
     assert_eq!(restored["ledger"], made["ledger"]);
     assert!(fs::read_to_string(home.join("archive/piperoll.toml")).unwrap().contains("\"compliance\""));
-    let found: Value = serde_json::from_str(&succeeded(stage.piperoll(&["--json", "search", "quokka"]))).unwrap();
+    let found: Value =
+        serde_json::from_str(&succeeded(stage.piperoll(&["--json", "search", "quokka"]))).unwrap();
     assert_eq!(found["total"], 3);
     succeeded(stage.piperoll(&["verify"]));
 
