@@ -1,9 +1,10 @@
 //! Goal: a clock that jumps neither turns the ledger's time back nor frees an object before its lock ends.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use piperoll_engine::Engine;
-use piperoll_format::Timestamp;
+use piperoll_format::{Kind, Timestamp};
 use piperoll_policy::{DisposalPlan, StoredBucket, StoredObject, plan_disposal};
 use piperoll_store::Clock as _;
 use piperoll_tests::{NOW, TestArchive, numbered_message, submit_one};
@@ -88,4 +89,67 @@ async fn store_keeps_what_is_locked_whatever_the_engine_is_told() {
     assert_eq!((disposed.objects, disposed.left.len(), disposed.completed), (0, 2, None));
     let events = archive.events().await;
     assert_eq!(events[1].bytes.as_deref(), Some(&b"a"[..]), "it is still there and can be read");
+}
+
+const HOUR: u64 = 3_600_000_000;
+
+/// Returns the documents of the events about jumps.
+async fn jumps(archive: &TestArchive) -> Vec<String> {
+    let events = archive.events().await;
+    let jumps = events.into_iter().filter(|event| event.kind == Kind::ClockJumped);
+    jumps.map(|event| String::from_utf8(event.bytes.unwrap()).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jump_and_return_are_recorded_once_and_stop_disposals_while_they_last() {
+    let archive = TestArchive::in_memory().await;
+    let engine = archive.open().await;
+    let send = async |id: &str| {
+        let _receipt = submit_one(&engine, numbered_message("999", id, id)).await.unwrap();
+    };
+    send("a").await;
+    archive.check_everything(Some(&engine)).await;
+    let inventory = engine.inventory().unwrap();
+    let bucket = inventory.iter().find(|o| o.bucket.class().as_str() == "brief").unwrap().bucket.clone();
+    // Time that passes and small corrections are no jump.
+    let _now = archive.clock.advance(Duration::from_secs(7 * 86_400));
+    let right = archive.clock.now_micros();
+    archive.clock.set(right + HOUR / 2);
+    archive.clock.set(right);
+    send("b").await;
+    assert_eq!(jumps(&archive).await, Vec::<String>::new());
+    for (ahead, is_refused) in [(true, true), (false, false)] {
+        archive.clock.set(if ahead { right + TEN_YEARS } else { right - TEN_YEARS });
+        assert_eq!(engine.clock_jump().borrow().map(|jump| jump.is_ahead()), Some(ahead));
+        if is_refused {
+            let refused = engine.dispose(&bucket, "due", "test").await.unwrap_err();
+            assert!(refused.to_string().contains("should stand at 2026-11-28T21:20:00"), "{refused}");
+        }
+        send(&format!("first {ahead}")).await;
+        send(&format!("second {ahead}")).await;
+        archive.clock.set(right);
+        send(&format!("right again {ahead}")).await;
+        assert_eq!(*engine.clock_jump().borrow(), None);
+    }
+    archive.clock.set(right + TEN_YEARS);
+    archive.check_everything(Some(&engine)).await;
+    let by: Vec<bool> = jumps(&archive).await.iter().map(|jump| jump.contains(r#""by_micros":-"#)).collect();
+    assert_eq!(by, [false, true, true, false], "ahead, back, behind, back");
+    let expected = r#"{"before":"2026-11-28T21:20:00.000000Z","after":"2036-11-28T21:20:00.000000Z","by_micros":315619200000000,"monotonic":true}"#;
+    assert_eq!(jumps(&archive).await[0], expected);
+    archive.clock.set(right);
+    assert_eq!(engine.dispose(&bucket, "due", "test").await.unwrap().left, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_that_is_behind_the_ledger_at_a_start_is_recorded() {
+    let archive = TestArchive::in_memory().await;
+    archive.open().await.close().await;
+    archive.clock.set(NOW - TEN_YEARS);
+    let engine = archive.open().await;
+    let _receipt = submit_one(&engine, numbered_message("999", "a", "a")).await.unwrap();
+    archive.clock.set(NOW);
+    archive.check_everything(Some(&engine)).await;
+    let jumps = jumps(&archive).await;
+    assert!(jumps.len() == 1 && jumps[0].contains(r#""monotonic":false"#), "{jumps:?}");
 }

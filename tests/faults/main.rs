@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
 mod clock;
+mod disk;
 mod disposal;
 mod pool;
 mod race;

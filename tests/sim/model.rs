@@ -28,9 +28,13 @@ pub(crate) async fn check(world: &World) -> usize {
     }
     for (number, seen) in world.seen.lock().unwrap().iter() {
         // What the last disposal has added came after the followers had ended.
-        let expected: Vec<_> = events.iter().map(|event| (event.seq.0, event.hash)).take(seen.len()).collect();
+        let expected: Vec<_> =
+            events.iter().map(|event| (event.seq.0, event.hash)).take(seen.len()).collect();
         assert_eq!(*seen, expected, "follower {number} saw every event once and in order");
-        assert!(seen.len() as u64 >= world.size_when_over.load(Ordering::SeqCst), "follower {number} saw all");
+        assert!(
+            seen.len() as u64 >= world.size_when_over.load(Ordering::SeqCst),
+            "follower {number} saw all"
+        );
     }
     events.len()
 }
