@@ -42,7 +42,7 @@ pub(crate) struct Client {
 
 #[derive(Debug)]
 enum Way {
-    Http { client: HttpClient<HttpConnector, Body>, base: String },
+    Http { client: Box<HttpClient<HttpConnector, Body>>, base: String },
     Local { router: Router, opened: Box<Opened> },
 }
 
@@ -78,7 +78,7 @@ impl Client {
             }
             _ => return Err(refused("expected a URL such as `http://127.0.0.1:8722`").into()),
         }
-        let client = HttpClient::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let client = Box::new(HttpClient::builder(TokioExecutor::new()).build(HttpConnector::new()));
         Ok(Self { way: Way::Http { client, base: url.trim_end_matches('/').to_owned() }, token })
     }
 
