@@ -162,14 +162,14 @@ async fn failures_that_pass_are_outlived() {
         ("huge JSON", info, vec![huge]),
         ("not found at first", info, vec![error(404), error(404)]),
         ("the connection is cut at once", download, vec![cut(0), cut(1)]),
-        ("the connection is cut in the middle", download, vec![cut(150_000), cut(5_000_000)]),
+        ("the connection is cut in the middle", download, vec![cut(150_000), cut(4_200_000)]),
         ("slow", download, vec![slow]),
         ("stalled", download, vec![stalled]),
         ("silent", info, vec![GraphFault::Silence]),
         ("labelled otherwise", download, vec![GraphFault::WrongType { mime_type: "text/html".to_owned() }]),
         ("a length that lies", info, vec![GraphFault::WrongLength { bytes: 1 << 50 }]),
     ];
-    let bytes = noise(6_000_000, 1);
+    let bytes = noise(4_300_000, 1);
     for (what, object, faults) in table {
         let (archive, graph) = (TestArchive::in_memory().await, FakeGraph::start().await);
         let served = archive.serve_with(Some(platform(&graph))).await;

@@ -140,7 +140,7 @@ async fn every_version_of_a_template_is_kept() {
     assert_ne!(versions[1]["content_sha256"], versions[2]["content_sha256"]);
     assert_eq!(served.find("kind:template.snapshot parcel").await.len(), 1);
     // The archive's own snapshots have the form in which others hand theirs in.
-    let mut handed_in = versions[2].clone();
+    let mut handed_in = versions[3].clone();
     handed_in["source_id"] = json!("by-hand");
     let members = handed_in.as_object_mut().unwrap();
     let _hash = members.remove("content_sha256");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use futures::{StreamExt as _, stream};
+use futures::stream;
 use serde_json::json;
 
 /// What one request meets instead of an orderly answer.
@@ -100,13 +100,13 @@ impl GraphFault {
                 let starts = (0..bytes.len()).step_by(PIECE);
                 let pieces: Vec<Bytes> =
                     starts.map(|at| bytes.slice(at..bytes.len().min(at + PIECE))).collect();
-                let pieces =
-                    stream::iter(pieces.into_iter().enumerate()).then(move |(index, piece)| async move {
-                        if index > 0 {
-                            tokio::time::sleep(pause).await;
-                        }
-                        Ok::<_, Infallible>(piece)
-                    });
+                // The first tick comes at once.
+                let paced = (pieces.into_iter(), tokio::time::interval(pause));
+                let pieces = stream::unfold(paced, |(mut pieces, mut ticks)| async move {
+                    let piece = pieces.next()?;
+                    let _now = ticks.tick().await;
+                    Some((Ok::<_, Infallible>(piece), (pieces, ticks)))
+                });
                 Some(Body::from_stream(pieces))
             }
             Self::Cut { after } => {
