@@ -36,6 +36,9 @@ pub enum DateOrder {
     Ymd,
 }
 
+/// The line on which a message begins, and its bytes.
+type Piece = (u64, Range<usize>);
+
 /// Date and time as written, and what follows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head<'a> {
@@ -47,11 +50,8 @@ struct Head<'a> {
 }
 
 /// Cuts a chat into messages, each with its line, and finds the order of dates.
-pub(super) fn cut(
-    bytes: &[u8],
-    order: Option<DateOrder>,
-) -> Result<(Vec<(u64, Range<usize>)>, DateOrder), Mistake> {
-    let mut pieces: Vec<(u64, Range<usize>)> = Vec::new();
+pub(super) fn cut(bytes: &[u8], order: Option<DateOrder>) -> Result<(Vec<Piece>, DateOrder), Mistake> {
+    let mut pieces: Vec<Piece> = Vec::new();
     let mut dates = Vec::new();
     let mut at = 0;
     for (line, number) in bytes.split_inclusive(|byte| *byte == b'\n').zip(1..) {

@@ -195,7 +195,11 @@ fn zip_is_read_in_pieces_and_a_bomb_is_refused() {
     let entries = bundle.entries().to_vec();
     assert_eq!(entries.iter().map(|entry| &*entry.name).collect::<Vec<_>>(), ["_chat.txt", "IMG-1.jpg"]);
     let mut pieces = Vec::new();
-    bundle.read(&entries[1], 4, |piece| Ok::<(), BundleError>(pieces.push(piece))).unwrap();
+    let take = |piece| {
+        pieces.push(piece);
+        Ok::<(), BundleError>(())
+    };
+    bundle.read(&entries[1], 4, take).unwrap();
     assert_eq!(pieces, [&b"0123"[..], b"4567", b"89"]);
     let bomb = Bundle::open(Cursor::new(zipped(&[("a.jpg", &[0; 20 << 20])]))).unwrap_err().to_string();
     assert!(bomb.starts_with("expected files packed to no less than 1/200, found "), "{bomb}");
