@@ -136,7 +136,6 @@ impl Bench {
             },
             senders: crate::Senders::default(),
             proxy: None,
-            platform: None,
             time_zone: chrono_tz::Tz::UTC,
         })
         .await
