@@ -82,6 +82,7 @@ fn meta_body(id: &str) -> String {
     String::from_utf8(piperoll_tests::webhook(&[(id, "4915550000001", "the parcel has come")])).unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "one entry for each sender")]
 fn deliveries() -> Vec<Signed> {
     let ycloud = r#"{"id":"evt_1","type":"whatsapp.inbound_message.received","apiVersion":"v2","createTime":"2026-11-21T10:00:05.000Z","whatsappInboundMessage":{"id":"in-1","wamid":"wamid.Y1","wabaId":"700100","from":"+4915550000001","to":"+15550100000","sendTime":"2026-11-21T10:00:00.250Z","customerProfile":{"name":"Ada Brandt"},"type":"text","text":{"body":"where is my parcel"}}}"#;
     let twilio = "MessageSid=SM01&SmsStatus=received&Body=Is+the+parcel+on+its+way%3F&From=whatsapp%3A%2B4915550000001&To=whatsapp%3A%2B15550100000&ProfileName=Ada";

@@ -95,7 +95,7 @@ impl Link {
     async fn live(&self) {
         if self.life.fetch_sub(1, Ordering::SeqCst) <= 1 {
             self.kill();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -26,6 +26,9 @@ const HANGS_AFTER: Duration = Duration::from_secs(3_600);
 /// Operations that are shown of a schedule that hangs.
 const LAST_LINES: usize = 40;
 
+/// An event that a follower saw: position and hash.
+pub(crate) type Seen = (u64, [u8; 32]);
+
 /// Everything that a schedule shares.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -39,7 +42,7 @@ pub(crate) struct World {
     pub(crate) deaths_left: AtomicI64,
     pub(crate) acknowledged: Mutex<Vec<(Receipt, String)>>,
     /// For each follower what it saw: position and hash.
-    pub(crate) seen: Mutex<BTreeMap<usize, Vec<(u64, [u8; 32])>>>,
+    pub(crate) seen: Mutex<BTreeMap<usize, Vec<Seen>>>,
     /// The latest time that the clock ever showed, in µs.
     pub(crate) latest: AtomicU64,
     /// Events in the ledger when all writers had ended.

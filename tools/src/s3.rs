@@ -4,6 +4,8 @@
 //! ones accepted locks without keeping them. Its identities have the policies of `schemas/iam`, so that
 //! the tests run with exactly the rights that the project documents.
 
+#![expect(clippy::disallowed_methods, reason = "`json!` unwraps what cannot fail")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

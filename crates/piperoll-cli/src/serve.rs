@@ -141,10 +141,10 @@ async fn probe(store: &dyn WormStore) -> anyhow::Result<()> {
     tracing::info!(store = description.name, checks = report.checks.len(), "store probe passed");
     match description.enforcement {
         Enforcement::Prevents => {
-            tracing::info!(enforcement = %description.enforcement, "{}", description.statement)
+            tracing::info!(enforcement = %description.enforcement, "{}", description.statement);
         }
         Enforcement::Detects => {
-            tracing::warn!(enforcement = %description.enforcement, "{}", description.statement)
+            tracing::warn!(enforcement = %description.enforcement, "{}", description.statement);
         }
     }
     Ok(())

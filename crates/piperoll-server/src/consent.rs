@@ -1,5 +1,7 @@
 //! Consent: the state at a moment, what shows it, and the record of it for others.
 
+#![expect(clippy::disallowed_methods, reason = "`json!` unwraps what cannot fail")]
+
 use chrono_tz::Tz;
 use piperoll_format::Kind;
 use piperoll_projections::{Consent, ConsentQuestion, ConsentRules, Person, Via, Weighed};

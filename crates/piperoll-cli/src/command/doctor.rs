@@ -96,7 +96,7 @@ pub(crate) async fn run(global: &Global, output: &Output) -> anyhow::Result<Exit
             lines.extend(place.local().map(space));
         }
         Ok((_, Err(error))) => {
-            lines.push(Line::fail("store", one_line(&error), "check `store` in piperoll.toml"))
+            lines.push(Line::fail("store", one_line(&error), "check `store` in piperoll.toml"));
         }
         // The line about the configuration says why.
         Err(_) => lines.push(Line::fail("store", "is not known without a configuration", "see below")),

@@ -113,10 +113,10 @@ fn show(view: &ReplicaView, output: &Output) -> anyhow::Result<()> {
     }
     match view.agree {
         Some(true) => {
-            output.line(format_args!("{GREEN}same       the newest common segment is the same{GREEN:#}"))?
+            output.line(format_args!("{GREEN}same       the newest common segment is the same{GREEN:#}"))?;
         }
         Some(false) => {
-            output.line(format_args!("{RED}same       no: the two are different ledgers{RED:#}"))?
+            output.line(format_args!("{RED}same       no: the two are different ledgers{RED:#}"))?;
         }
         None => {}
     }

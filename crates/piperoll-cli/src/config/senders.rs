@@ -24,7 +24,7 @@ const TIMEOUT_SECONDS: u64 = 60;
 pub(crate) struct Senders {
     /// 360dialog: `secrets`, and `secret_header` for webhooks of numbers, which it does not sign.
     pub(crate) dialog360: Option<Sender>,
-    /// YCloud: `secrets`.
+    /// `YCloud`: `secrets`.
     pub(crate) ycloud: Option<Sender>,
     /// Twilio: `secrets` (auth tokens) and `url`.
     pub(crate) twilio: Option<Sender>,

@@ -89,8 +89,12 @@ async fn conversation_is_read_from_the_oldest_and_on_the_record() {
     }
     bench.archive.catch_up().await;
     let shown = bench.read("/v1/conversations/106540352242922:15550100").await.ok();
-    let seqs: Vec<_> =
-        shown["turns"].as_array().unwrap().iter().map(|turn| turn["event"]["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<_> = shown["turns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|turn| turn["event"]["seq"].as_u64().unwrap())
+        .collect();
     assert_eq!(seqs, [1, 3]);
     let record = bench.newest("access.view").await;
     assert_eq!((&record["action"], &record["hits"]), (&"conversation".into(), &2.into()));

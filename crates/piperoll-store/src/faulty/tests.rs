@@ -96,8 +96,12 @@ async fn slow_and_late_outcomes_are_applied_in_the_time_of_the_runtime() {
     let answer = store.create(&key("log/1"), Bytes::new(), &Lock::NONE).await;
     assert!(matches!(answer, Err(StoreError::Unavailable { applied_unknown: true, .. })));
     assert!(memory.objects().is_empty());
-    // The late create was due before this pause ends.
-    tokio::time::sleep(3 * delay).await;
+    let applied = async {
+        while memory.objects().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), applied).await.expect("the late create is applied");
     assert_eq!(memory.objects().len(), 1);
 }
 

@@ -1,5 +1,7 @@
 //! Two sends of a template: one with everything that allowed it on the record, and one that nobody journaled.
 
+#![expect(clippy::disallowed_methods, reason = "`json!` unwraps what cannot fail")]
+
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use piperoll_format::Timestamp;
