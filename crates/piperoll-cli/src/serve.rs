@@ -92,6 +92,7 @@ impl Opened {
         std::fs::create_dir_all(directory.state()).context("create the directory for derived state")?;
         let archive = Arc::new(Archive::open(parts).await.with_context(|| cannot_open(directory))?);
         archive.set_coverage(settings.coverage.settings());
+        archive.use_consent_rules(settings.consent.rules());
         policies::record_change(directory, archive.engine()).await?;
         let local_token = token::local(directory, archive.tokens())?;
         Ok(Self { archive, directory: directory.clone(), meter, local_token, _lock: lock })

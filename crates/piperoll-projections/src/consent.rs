@@ -1,5 +1,7 @@
 //! The state of a consent at a time: which signal decides it, under which rule.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Fact;
@@ -54,18 +56,33 @@ pub struct FlowRule {
     pub purpose: Option<String>,
 }
 
+/// What a word of the list does that is none of 47 CFR 64.1200(a)(10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WordRule {
+    /// It withdraws a consent to marketing.
+    Decide,
+    /// It makes a candidate, about which somebody decides.
+    Ask,
+}
+
 /// How signals are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsentRules {
     /// Words beside those of 47 CFR 64.1200(a)(10) that withdraw a consent to marketing without asking.
     pub deciding_words: Vec<String>,
+    /// What the words of a language do, by its code such as `de`; they ask where nothing is said. A word of several
+    /// languages decides when it does in one of them.
+    pub languages: BTreeMap<String, WordRule>,
     /// Whether a word decides about every purpose, not only about marketing.
     pub words_decide_every_purpose: bool,
     /// Whether buttons such as "Stop promotions" only make candidates.
     pub buttons_ask: bool,
-    /// What answers of flows mean.
+    /// What answers of flows mean; of several that fit, the first.
     pub flow: Vec<FlowRule>,
+    /// The purpose of a consent that names none; every purpose when absent. A withdrawal that names none always ends all.
+    pub default_purpose: Option<String>,
 }
 
 /// What is asked about.
@@ -111,6 +128,18 @@ pub struct Consent {
     pub evidence: Vec<Weighed>,
 }
 
+impl ConsentRules {
+    /// Returns the purpose of what names none.
+    fn purpose_of(&self, act: Option<Act>) -> Option<&str> {
+        self.default_purpose.as_deref().filter(|_| act == Some(Act::Given))
+    }
+
+    /// Tells whether the words of one of the languages decide; `languages` is a list such as `es pt`.
+    fn decides_in(&self, languages: &str) -> bool {
+        languages.split(' ').any(|language| self.languages.get(language) == Some(&WordRule::Decide))
+    }
+}
+
 /// Computes the state of a consent from the signals of all aliases of a person. Order and repeats do not matter.
 #[must_use]
 pub fn consent(
@@ -123,7 +152,7 @@ pub fn consent(
     let rule = "nothing says whether the person agreed".to_owned();
     let mut found = Consent { rule, ..Consent::default() };
     for Fact { at, seq, value: signal } in signals {
-        if at > question.at || !is_about(&signal, question) {
+        if at > question.at || !is_about(&signal, question, rules) {
             continue;
         }
         let (makes, rule) = weigh(&signal, question, rules, found.state);
@@ -135,7 +164,7 @@ pub fn consent(
     found
 }
 
-fn is_about(signal: &Signal, question: &ConsentQuestion<'_>) -> bool {
+fn is_about(signal: &Signal, question: &ConsentQuestion<'_>, rules: &ConsentRules) -> bool {
     let fits = |has: Option<&str>, asked: Option<&str>| {
         has.zip(asked).is_none_or(|(has, asked)| has.trim().eq_ignore_ascii_case(asked.trim()))
     };
@@ -144,7 +173,8 @@ fn is_about(signal: &Signal, question: &ConsentQuestion<'_>) -> bool {
         && !fits(Some(signal.channel.as_deref().unwrap_or_default()), question.channel);
     // A flow says only under the rules what it is about.
     let is_flow = matches!(signal.via, Via::Flow { .. });
-    (is_flow || fits(signal.purpose.as_deref(), question.purpose))
+    let purpose = signal.purpose.as_deref().or_else(|| rules.purpose_of(signal.act));
+    (is_flow || fits(purpose, question.purpose))
         && fits(signal.number.as_deref(), question.number)
         && !is_given_elsewhere
 }
@@ -171,7 +201,11 @@ fn weigh(
         Via::Keyword { word, .. } if signal.act == Some(Act::Given) => {
             (None, format!("the word `{word}` gives no consent by itself; somebody must decide"))
         }
-        Via::Keyword { word, per_se, .. } => weigh_word(word, *per_se, question, rules, so_far),
+        Via::Keyword { word, languages, per_se } => {
+            let is_chosen = rules.decides_in(languages)
+                || rules.deciding_words.iter().any(|chosen| crate::keyword::normalise(chosen) == *word);
+            weigh_word(word, (*per_se, is_chosen), question, rules, so_far)
+        }
     }
 }
 
@@ -193,12 +227,11 @@ fn candidate(so_far: ConsentState, rule: String) -> (Option<ConsentState>, Strin
 
 fn weigh_word(
     word: &str,
-    is_per_se: bool,
+    (is_per_se, is_chosen): (bool, bool),
     question: &ConsentQuestion<'_>,
     rules: &ConsentRules,
     so_far: ConsentState,
 ) -> (Option<ConsentState>, String) {
-    let is_chosen = rules.deciding_words.iter().any(|chosen| crate::keyword::normalise(chosen) == word);
     let is_marketing = question.purpose.is_none_or(|purpose| purpose.eq_ignore_ascii_case("marketing"));
     if !(is_per_se || is_chosen) {
         return candidate(so_far, format!("the word `{word}` asks: somebody must decide"));
@@ -214,13 +247,14 @@ fn weigh_word(
 }
 
 fn weigh_flow(
-    answers: &std::collections::BTreeMap<String, String>,
+    answers: &BTreeMap<String, String>,
     question: &ConsentQuestion<'_>,
     rules: &ConsentRules,
 ) -> (Option<ConsentState>, String) {
     let fits = |rule: &&FlowRule| {
         let same = |purpose: &str| question.purpose.is_none_or(|asked| asked.eq_ignore_ascii_case(purpose));
-        rule.purpose.as_deref().is_none_or(same) && answers.get(&rule.key) == Some(&rule.value)
+        let purpose = rule.purpose.as_deref().or_else(|| rules.purpose_of(Some(rule.means)));
+        purpose.is_none_or(same) && answers.get(&rule.key) == Some(&rule.value)
     };
     match rules.flow.iter().find(fits) {
         Some(rule) => (

@@ -89,6 +89,12 @@ const KEYWORDS: [Keyword; 47] = [
     back("yes", "en"),
 ];
 
+/// Tells whether the list has words of a language, given by its code such as `de`.
+#[must_use]
+pub fn is_consent_language(code: &str) -> bool {
+    KEYWORDS.iter().any(|keyword| keyword.languages.split(' ').any(|language| language == code))
+}
+
 /// Longer texts are no keywords.
 const CHARS_MAX: usize = 40;
 

@@ -27,11 +27,14 @@ mod time;
 mod version;
 
 pub use alias::{alias_of, aliases};
-pub use consent::{Consent, ConsentQuestion, ConsentRules, ConsentState, FlowRule, Weighed, consent};
+pub use consent::{
+    Consent, ConsentQuestion, ConsentRules, ConsentState, FlowRule, Weighed, WordRule, consent,
+};
 pub use database::Projections;
 pub use error::ProjectionError;
 pub use evidence::{SendCheck, Violation, ViolationRule, WINDOW, Window, violations};
 pub use fact::{Fact, Facts, Observed, Row, Table};
+pub use keyword::is_consent_language;
 pub use people::Assignment;
 pub use person::{Alias, Name, Person};
 pub use render::render;

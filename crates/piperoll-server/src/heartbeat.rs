@@ -201,8 +201,8 @@ impl Archive {
         if self.projections().has_findings(&name).map_err(ApiError::internal)? {
             return Ok(());
         }
-        let (projections, of_day) = (self.projections(), name.clone());
-        let sends = tokio::task::spawn_blocking(move || violations_on(&projections, &of_day));
+        let (projections, rules, of_day) = (self.projections(), self.rules(), name.clone());
+        let sends = tokio::task::spawn_blocking(move || violations_on(&projections, &rules, &of_day));
         let mut findings = sends.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
         findings.extend(gap_findings(book, start));
         let more = findings.len().saturating_sub(FINDINGS_MAX);
@@ -231,16 +231,19 @@ fn gap_findings(book: &Book, start: i64) -> Vec<Finding> {
 }
 
 /// Returns the rules that sends of a day broke.
-fn violations_on(projections: &Projections, day: &str) -> Result<Vec<Finding>, ProjectionError> {
+fn violations_on(
+    projections: &Projections,
+    rules: &ConsentRules,
+    day: &str,
+) -> Result<Vec<Finding>, ProjectionError> {
     const PAGE: usize = 500;
-    let rules = ConsentRules::default();
     let (mut findings, mut after) = (Vec::new(), None);
     loop {
         let sends = projections.sends_on(day, after, PAGE)?;
         let Some(last) = sends.last() else { return Ok(findings) };
         after = Some((last.at, last.seq));
         for send in &sends {
-            let Some(check) = projections.check_send(&send.value, &rules)? else { continue };
+            let Some(check) = projections.check_send(&send.value, rules)? else { continue };
             findings.extend(check.violations.iter().map(|violation| Finding {
                 rule: format!("send.{}", violation.rule.as_str()),
                 seq: Some(violation.seq),

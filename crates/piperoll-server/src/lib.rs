@@ -56,7 +56,7 @@ pub use export::Export;
 pub use follow::Progress;
 pub use media::{MediaSettings, MediaStateError, RetryPauses};
 pub use piperoll_projections::coverage::Canary;
-pub use piperoll_projections::{Act, ConsentRules, FlowRule};
+pub use piperoll_projections::{Act, ConsentRules, FlowRule, WordRule, is_consent_language};
 pub use platform::Platform;
 pub use poll::{PollSettings, PolledNumber};
 pub use proxy::{OnArchiveFailure, Proxy};

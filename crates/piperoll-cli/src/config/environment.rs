@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
+use super::consent::{self, Consent};
 use super::coverage::Coverage;
 use super::file::{ConfigFile, Limits, Secret, WhatsApp};
 use super::graph::{Graph, Media};
@@ -79,6 +80,7 @@ impl Environment {
             graph: Some(self.graph()?),
             media: Some(self.media()?),
             coverage: Some(self.coverage()?),
+            consent: Some(self.consent()?),
         };
         config.check_values().map_err(wrong)?;
         Ok(config)
@@ -147,6 +149,20 @@ impl Environment {
             heartbeat_minutes: self.read("coverage.heartbeat_minutes")?,
             findings_hour: self.read("coverage.findings_hour")?,
             canaries: canaries.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    fn consent(&self) -> anyhow::Result<Consent> {
+        let wrong = |error: String| Failure::new(Exit::Usage, format!("environment: {error}"));
+        let texts = |path| self.get(path).map(list).unwrap_or_default();
+        let flows = self.get("consent.flows").map(consent::flows).transpose().map_err(wrong)?;
+        Ok(Consent {
+            languages: consent::languages(texts("consent.languages")).map_err(wrong)?,
+            deciding_words: texts("consent.deciding_words").into_iter().map(str::to_owned).collect(),
+            words_decide_every_purpose: self.read("consent.words_decide_every_purpose")?,
+            buttons: self.read("consent.buttons")?,
+            default_purpose: self.get("consent.default_purpose").map(str::to_owned),
+            flows: flows.unwrap_or_default(),
         })
     }
 

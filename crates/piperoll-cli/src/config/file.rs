@@ -12,6 +12,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
+use super::consent::Consent;
 use super::coverage::Coverage;
 use super::graph::{Graph, Media};
 use super::replica::{Replica, Scrub};
@@ -51,6 +52,8 @@ pub(crate) struct ConfigFile {
     pub(crate) media: Option<Media>,
     /// How the capture is watched.
     pub(crate) coverage: Option<Coverage>,
+    /// How signals of consent are read.
+    pub(crate) consent: Option<Consent>,
 }
 
 /// An IANA time zone such as `Europe/Warsaw`.
@@ -174,6 +177,7 @@ impl ConfigFile {
             return Err(format!("`{key}`: expected a number from 1, found 0"));
         }
         self.coverage.as_ref().map_or(Ok(()), Coverage::check)?;
+        self.consent.as_ref().map_or(Ok(()), Consent::check)?;
         self.graph.as_ref().map_or(Ok(()), Graph::check)?;
         self.media.as_ref().map_or(Ok(()), Media::check)?;
         let whatsapp = self.whatsapp.clone().unwrap_or_default();
@@ -220,6 +224,7 @@ impl ConfigFile {
             graph: Some(self.graph.unwrap_or_default().over(below.graph.unwrap_or_default())),
             media: Some(self.media.unwrap_or_default().over(below.media.unwrap_or_default())),
             coverage: Some(self.coverage.unwrap_or_default().over(below.coverage.unwrap_or_default())),
+            consent: Some(self.consent.unwrap_or_default().over(below.consent.unwrap_or_default())),
         }
     }
 }

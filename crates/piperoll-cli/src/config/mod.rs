@@ -3,6 +3,7 @@
 //! [`Settings`] are values that can be written down; what is built from them is made in `serve.rs`. Every key of the
 //! file has an environment variable, `PIPEROLL_` and its path in capitals; see [`KEYS`].
 
+mod consent;
 mod coverage;
 mod environment;
 mod file;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 
 use chrono_tz::Tz;
 
+pub(crate) use consent::Consent;
 pub(crate) use coverage::Coverage;
 pub(crate) use environment::Environment;
 pub(crate) use file::{ConfigFile, Limits, Secret, WhatsApp};
@@ -87,6 +89,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("coverage.heartbeat_minutes", "PIPEROLL_COVERAGE_HEARTBEAT_MINUTES"),
     key("coverage.findings_hour", "PIPEROLL_COVERAGE_FINDINGS_HOUR"),
     key("coverage.canaries", "PIPEROLL_COVERAGE_CANARIES"),
+    key("consent.languages", "PIPEROLL_CONSENT_LANGUAGES"),
+    key("consent.deciding_words", "PIPEROLL_CONSENT_DECIDING_WORDS"),
+    key("consent.words_decide_every_purpose", "PIPEROLL_CONSENT_WORDS_DECIDE_EVERY_PURPOSE"),
+    key("consent.buttons", "PIPEROLL_CONSENT_BUTTONS"),
+    key("consent.default_purpose", "PIPEROLL_CONSENT_DEFAULT_PURPOSE"),
+    key("consent.flows", "PIPEROLL_CONSENT_FLOWS"),
     key("senders.dialog360.secrets", "PIPEROLL_SENDERS_DIALOG360_SECRETS"),
     key("senders.dialog360.secret_header", "PIPEROLL_SENDERS_DIALOG360_SECRET_HEADER"),
     key("senders.ycloud.secrets", "PIPEROLL_SENDERS_YCLOUD_SECRETS"),
@@ -150,6 +158,7 @@ pub(crate) struct Settings {
     pub(crate) graph: Graph,
     pub(crate) media: Media,
     pub(crate) coverage: Coverage,
+    pub(crate) consent: Consent,
     /// Origin of each key, in the order of [`KEYS`].
     pub(crate) origins: Vec<Origin>,
 }
@@ -208,6 +217,7 @@ impl Settings {
             graph: merged.graph.unwrap_or_default(),
             media: merged.media.unwrap_or_default(),
             coverage: merged.coverage.unwrap_or_default(),
+            consent: merged.consent.unwrap_or_default(),
             origins,
         })
     }

@@ -21,11 +21,20 @@ pub(crate) fn show_toml(settings: &Settings) -> String {
         }
         let line = match value(settings, key.path) {
             Value::Null => format!("# {name} is not set"),
-            value => format!("{name} = {value}"),
+            value => format!("{name} = {}", toml_of(&value)),
         };
         text.push_str(&format!("{line:<48} # {}\n", origin.name()));
     }
     text
+}
+
+/// Writes a value as TOML; of texts, numbers and lists of them both forms are the same.
+fn toml_of(value: &Value) -> String {
+    let has_members = |value: &Value| value.is_object();
+    if !(has_members(value) || value.as_array().is_some_and(|list| list.iter().any(has_members))) {
+        return value.to_string();
+    }
+    toml::Value::try_from(value).expect("settings have no null inside").to_string()
 }
 
 /// Returns the settings as JSON: for each key its value, origin and variable.
@@ -70,6 +79,7 @@ fn value(settings: &Settings, path: &str) -> Value {
         "coverage.canaries" if settings.coverage.canaries.is_empty() => Value::Null,
         "coverage.canaries" => settings.coverage.canaries.clone().into(),
         "scrub.over_days" => settings.scrub.over_days.into(),
+        _ if path.starts_with("consent.") => settings.consent.shown(path.trim_start_matches("consent.")),
         _ if path.starts_with("senders.") => settings.senders.shown(path.trim_start_matches("senders.")),
         _ if path.starts_with("proxy.") => settings.proxy.shown(path.trim_start_matches("proxy.")),
         _ => match path.strip_prefix("replica.") {

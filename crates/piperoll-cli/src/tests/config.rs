@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use chrono_tz::Tz;
+use piperoll_server::{Act, ConsentRules, WordRule};
 use serde_json::Value;
 
 use crate::config::{ConfigFile, Environment, Flags, KEYS, Origin, Secret, Settings, show_json, show_toml};
@@ -98,6 +99,24 @@ heartbeat_minutes = 5
 findings_hour = 6
 canaries = ["106540352242922 15550100001 60"]
 
+[consent]
+languages = { de = "decide", es = "ask" }
+deciding_words = ["baja"]
+words_decide_every_purpose = true
+buttons = "ask"
+default_purpose = "marketing"
+
+[[consent.flows]]
+key = "newsletter"
+value = "true"
+means = "given"
+
+[[consent.flows]]
+key = "reminders"
+value = "no"
+means = "withdrawn"
+purpose = "utility"
+
 [media]
 bytes_max = 1000
 life_hours = 1
@@ -171,6 +190,10 @@ fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
             "proxy.on_archive_failure" => (key.variable, "forward"),
             path if path.contains(".allow_") => (key.variable, "true"),
             "coverage.canaries" => (key.variable, "100 15550100001 60, 200 +15550100001 15"),
+            "consent.languages" => (key.variable, "pt=decide, fr = ask"),
+            "consent.words_decide_every_purpose" => (key.variable, "true"),
+            "consent.buttons" => (key.variable, "decide"),
+            "consent.flows" => (key.variable, r#"[{"key": "x", "value": "1", "means": "refused"}]"#),
             "listen" => (key.variable, "127.0.0.1:2"),
             "time_zone" => (key.variable, "Europe/Warsaw"),
             "whatsapp.app_secrets" => (key.variable, "new, old"),
@@ -236,6 +259,13 @@ fn misspelt_keys_and_wrong_values_are_refused_by_name() {
     check_refused("[limits]\nwaiting_events_max = 0", &[], &["`limits.waiting_events_max`", "found 0"]);
     check_refused("[coverage]\nheartbeat_minutes = 0", &[], &["`coverage.heartbeat_minutes`", "found 0"]);
     check_refused("[coverage]\ncanaries = [\"100 15550100001\"]", &[], &["`coverage.canaries`", "<minutes>"]);
+    check_refused("[consent]\nlanguages = { xx = \"ask\" }", &[], &["`consent.languages`", "`xx`"]);
+    check_refused("[consent]\nbuttons = \"maybe\"", &[], &["piperoll.toml", "`decide`"]);
+    check_refused("[consent]\ndefault_purpose = \" \"", &[], &["`consent`", "`marketing`"]);
+    check_refused("[consent]\ndeciding_words = [\"!\"]", &[], &["`consent.deciding_words`", "`!`"]);
+    check_refused("[[consent.flows]]\nkey = \"x\"", &[], &["missing field `value`"]);
+    check_refused("", &[("PIPEROLL_CONSENT_LANGUAGES", "de")], &["`consent.languages`", "`de=decide`"]);
+    check_refused("", &[("PIPEROLL_CONSENT_FLOWS", "x")], &["`consent.flows`", "JSON array"]);
     check_refused("[whatsapp]\nverify_token = \"\"", &[], &["expected a secret"]);
     check_refused("[store]\nurl = \"ftp://x\"", &[], &["`store.url`", "`ftp://x`"]);
     check_refused("[store]\nurl = \"s3://b\"\nmode = \"strict\"", &[], &["piperoll.toml", "compliance"]);
@@ -251,6 +281,22 @@ fn misspelt_keys_and_wrong_values_are_refused_by_name() {
     check_refused("", &[("PIPEROLL_STORE_MODE", "x")], &["`PIPEROLL_STORE_MODE`", "compliance"]);
     check_refused("", &[("PIPEROLL_LISTEN", "8722")], &["`PIPEROLL_LISTEN`", "`8722`"]);
     check_refused("", &[("PIPEROLL_LIMITS_COMMIT_WAIT_US", "-1")], &["`PIPEROLL_LIMITS_COMMIT_WAIT_US`"]);
+}
+
+#[test]
+fn consent_is_read_as_configured() {
+    let rules = merge(FULL, Flags::default(), &[]).unwrap().consent.rules();
+    assert_eq!(rules.languages["de"], WordRule::Decide);
+    assert_eq!(rules.languages["es"], WordRule::Ask);
+    assert_eq!(
+        (rules.deciding_words, rules.default_purpose),
+        (vec!["baja".to_owned()], Some("marketing".to_owned()))
+    );
+    assert!(rules.words_decide_every_purpose && rules.buttons_ask);
+    let flows: Vec<_> =
+        rules.flow.iter().map(|flow| (flow.key.as_str(), flow.means, flow.purpose.as_deref())).collect();
+    assert_eq!(flows, [("newsletter", Act::Given, None), ("reminders", Act::Withdrawn, Some("utility"))]);
+    assert_eq!(merge("", Flags::default(), &[]).unwrap().consent.rules(), ConsentRules::default());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Consent: a table of histories and the state they make.
 
 use super::*;
-use crate::{Consent, ConsentQuestion, ConsentRules, ConsentState, FlowRule};
+use crate::{Consent, ConsentQuestion, ConsentRules, ConsentState, FlowRule, WordRule};
 
 const PERSON: &str = "wa:491";
 
@@ -134,4 +134,40 @@ fn consent_follows_the_person_to_another_number() {
         "type": "system", "system": {"body": "changed", "wa_id": "491", "type": "user_changed_number"}}]});
     feed.webhook("messages", system);
     assert_eq!(ask(&feed, at(1), &ConsentRules::default()).state, ConsentState::Withdrawn);
+}
+
+#[test]
+fn words_of_a_language_decide_or_ask() {
+    use ConsentState::{CandidateWithdrawn, Withdrawn};
+    let rows = [
+        ("ABMELDEN", &[][..], CandidateWithdrawn),
+        ("ABMELDEN", &[("de", WordRule::Ask)], CandidateWithdrawn),
+        ("ABMELDEN", &[("de", WordRule::Decide)], Withdrawn),
+        ("ABMELDEN", &[("es", WordRule::Decide)], CandidateWithdrawn),
+        ("Cancelar", &[("es", WordRule::Ask), ("pt", WordRule::Decide)], Withdrawn),
+        // The words of 47 CFR 64.1200(a)(10) decide by themselves.
+        ("STOP", &[("en", WordRule::Ask)], Withdrawn),
+    ];
+    for (word, languages, expected) in rows {
+        let mut feed = Feed::new();
+        feed.own(Kind::ConsentGiven, DAY, Some(PERSON), &given(Some("marketing"), None, "paper"));
+        feed.text("491", "wamid.1", DAY + 1, word);
+        let languages = languages.iter().map(|(code, rule)| ((*code).to_owned(), *rule)).collect();
+        let rules = ConsentRules { languages, ..ConsentRules::default() };
+        assert_eq!(ask(&feed, at(9), &rules).state, expected, "{word} {:?}", rules.languages);
+    }
+}
+
+#[test]
+fn default_purpose_narrows_what_is_given_and_never_what_is_withdrawn() {
+    let mut feed = Feed::new();
+    feed.own(Kind::ConsentGiven, DAY, Some(PERSON), &given(None, None, "paper"));
+    let default_purpose = Some("marketing".to_owned());
+    let rules = ConsentRules { default_purpose, ..ConsentRules::default() };
+    let utility = ConsentQuestion { purpose: Some("utility"), ..at(9) };
+    assert_eq!(ask(&feed, utility, &ConsentRules::default()).state, ConsentState::Given);
+    assert_eq!(ask(&feed, utility, &rules).state, ConsentState::Unknown);
+    assert_eq!(ask(&feed, at(9), &rules).state, ConsentState::Given);
+    feed.own(Kind::ConsentWithdrawn, DAY + 1, Some(PERSON), &given(None, None, "paper"));
+    assert_eq!(ask(&feed, utility, &rules).state, ConsentState::Withdrawn);
 }
