@@ -109,7 +109,7 @@ fn an_error_is_shown_under_its_character() {
     let error = Query::parse("会议 kind:message", Tz::UTC).expect_err("no such kind");
     assert_eq!(
         error.render("会议 kind:message"),
-        "会议 kind:message\n        ^ there is no kind `message`\nhint: similar kinds: whatsapp.message",
+        "会议 kind:message\n        ^ there is no kind `message`\nhint: similar kinds: whatsapp.message, import.message",
     );
     let long = format!("{} (", "word ".repeat(50));
     let shown = Query::parse(&long, Tz::UTC).expect_err("open").render(&long);
