@@ -2,9 +2,6 @@
 
 use serde_json::Value;
 
-/// What stands for a parameter that was not sent.
-const MISSING: &str = "{?}";
-
 /// Renders a template: header, body, footer and buttons, one line each. `parameters` is the `components` of a send.
 #[must_use]
 pub fn render(components: &Value, parameters: Option<&Value>) -> String {
@@ -90,7 +87,8 @@ fn fill(template: &str, parameters: &[&Value]) -> String {
         let position = name.parse::<usize>().ok().and_then(|nth| parameters.get(nth.checked_sub(1)?));
         match named.or(position) {
             Some(sent) => filled.push_str(&parameter(sent)),
-            None => filled.push_str(MISSING),
+            // As the template has it: nothing was sent for this place.
+            None => filled.extend(["{{", name, "}}"]),
         }
         rest = behind;
     }
@@ -145,7 +143,7 @@ mod tests {
             {"type": "button", "sub_type": "url", "index": "1", "parameters": [{"type": "text", "text": "A7"}]}]);
         assert_eq!(
             render(&components, Some(&sent)),
-            "Hello Ada\nOrder A7 of May 1 costs $5. {?} {{ open\nReply STOP to end\n[Stop promotions]\n\
+            "Hello Ada\nOrder A7 of May 1 costs $5. {{4}} {{ open\nReply STOP to end\n[Stop promotions]\n\
              [Track] https://t.example/A7\n[Call] +15550100"
         );
     }
@@ -161,7 +159,7 @@ mod tests {
                 {"card_index": 0, "components": [{"type": "body", "parameters": [{"type": "text", "text": "one"}]}]},
                 {"card_index": 1, "components": [{"type": "body", "parameters": [{"type": "text", "text": "two"}]}]}]}]);
         assert_eq!(render(&components, Some(&sent)), "[image: https://i.example/a.png]\nCard one\nCard two");
-        assert_eq!(render(&components, None), "[image]\nCard {?}\nCard {?}");
+        assert_eq!(render(&components, None), "[image]\nCard {{1}}\nCard {{1}}");
     }
 
     #[test]

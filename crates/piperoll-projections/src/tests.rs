@@ -14,19 +14,19 @@ use serde_json::{Value, json};
 use crate::{Observed, Projections, fold};
 
 /// 2026-11-22T00:00:00Z in seconds.
-const DAY: i64 = 1_795_305_600;
+pub(crate) const DAY: i64 = 1_795_305_600;
 /// The business number.
-const NUMBER: &str = "9001";
+pub(crate) const NUMBER: &str = "9001";
 
 /// A ledger's projections, fed event by event.
-struct Feed {
-    projections: Projections,
+pub(crate) struct Feed {
+    pub(crate) projections: Projections,
     next: u64,
     _dir: tempfile::TempDir,
 }
 
 impl Feed {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("projections.redb");
         let projections = Projections::open(&path, LedgerId([7; 16]), 1 << 20).unwrap();
@@ -34,7 +34,7 @@ impl Feed {
     }
 
     /// Feeds a webhook with one change; returns the `seq` of its first item.
-    fn webhook(&mut self, field: &str, mut value: Value) -> u64 {
+    pub(crate) fn webhook(&mut self, field: &str, mut value: Value) -> u64 {
         value["messaging_product"] = "whatsapp".into();
         value["metadata"] = json!({"display_phone_number": "15550100000", "phone_number_id": NUMBER});
         let body = json!({"object": "whatsapp_business_account",
@@ -60,13 +60,13 @@ impl Feed {
     }
 
     /// Feeds a message of a customer.
-    fn text(&mut self, from: &str, id: &str, at: i64, text: &str) -> u64 {
+    pub(crate) fn text(&mut self, from: &str, id: &str, at: i64, text: &str) -> u64 {
         let message = json!({"from": from, "id": id, "timestamp": at.to_string(), "type": "text", "text": {"body": text}});
         self.webhook("messages", json!({"messages": [message]}))
     }
 
     /// Feeds an event of the archive's own.
-    fn own(&mut self, kind: Kind, at: i64, subject: Option<&str>, document: &Value) -> u64 {
+    pub(crate) fn own(&mut self, kind: Kind, at: i64, subject: Option<&str>, document: &Value) -> u64 {
         let facts = Facts {
             subject: subject.map(str::to_owned),
             number: document["number"].as_str().map(str::to_owned),

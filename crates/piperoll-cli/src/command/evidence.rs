@@ -8,7 +8,7 @@ use crate::command::consent::print_signals;
 use crate::command::template::print_state;
 use crate::error::Exit;
 use crate::output::{BOLD, DIM, GREEN, Output, RED};
-use crate::text::safe;
+use crate::text::{counted, safe};
 use crate::view::zone;
 
 pub(crate) async fn run(global: &Global, command: &EvidenceCommand, output: &Output) -> anyhow::Result<Exit> {
@@ -86,11 +86,10 @@ fn print_proofs(events: &[EventView], output: &Output) -> anyhow::Result<()> {
     let Some(first) = events.first() else { return Ok(()) };
     let readable = events.iter().filter(|event| event.state == PayloadState::Available).count();
     output.line(format_args!(
-        "\n{GREEN}✓{GREEN:#} {} events, {readable} of them with their content, are proven in the tree of {} events, \
-         root {}",
-        events.len(),
+        "\n{GREEN}✓{GREEN:#} proven in the tree of {} events, root {}: {}, {readable} with content",
         first.proof.tree_size,
-        first.proof.root
+        first.proof.root,
+        counted(events.len() as u64, "event", "events"),
     ))
 }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
+mod watch;
+
 use std::collections::HashMap;
 
 use piperoll_sources::Relation;
