@@ -9,6 +9,7 @@ mod conformance;
 mod fault;
 mod outsider;
 mod probe;
+mod replica;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -25,7 +25,7 @@ use world::{Played, play};
 const SCHEDULES: u64 = 2_000;
 
 /// When a slow machine begins no further schedule; how many were played is printed. Not with a number of its own.
-const ENOUGH: Duration = Duration::from_secs(45);
+const ENOUGH: Duration = Duration::from_secs(120);
 
 /// Seeds whose traces are compared; between them they have every kind of process and fault.
 const TRACED: std::ops::Range<u64> = 0..8;
