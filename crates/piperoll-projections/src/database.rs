@@ -13,7 +13,7 @@ use crate::error::ProjectionError;
 use crate::fact::{Fact, Row, Table, at_and_seq, prefix, time_key};
 
 /// Changed whenever facts are made or read in another way.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const LEDGER: TableDefinition<'_, &str, [u8; 16]> = TableDefinition::new("ledger");

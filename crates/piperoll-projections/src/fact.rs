@@ -70,6 +70,8 @@ tables! {
     History = 12,
     /// Entity: a day as `2026-11-22`. Findings.
     Finding = 13,
+    /// Entity: always the same. Completed disposals.
+    Disposal = 14,
 }
 
 /// A fact read back.

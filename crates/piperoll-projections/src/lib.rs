@@ -11,6 +11,7 @@ mod alias;
 mod consent;
 pub mod coverage;
 mod database;
+mod disposal;
 mod error;
 mod evidence;
 mod fact;
@@ -31,6 +32,7 @@ pub use consent::{
     Consent, ConsentQuestion, ConsentRules, ConsentState, FlowRule, Weighed, WordRule, consent,
 };
 pub use database::Projections;
+pub use disposal::Disposed;
 pub use error::ProjectionError;
 pub use evidence::{SendCheck, Violation, ViolationRule, WINDOW, Window, violations};
 pub use fact::{Fact, Facts, Observed, Row, Table};
@@ -56,6 +58,7 @@ pub fn fold(observed: &Observed<'_>) -> Vec<Row> {
     template::fold(observed, &mut facts);
     send::fold(observed, &mut facts);
     coverage::fold(observed, &mut facts);
+    disposal::fold(observed, &mut facts);
     facts.into_rows()
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::access::Access;
 use crate::archive::Archive;
+use crate::disposal::Disposals;
 use crate::error::ApiError;
 use crate::moment::{moment, shown};
 use crate::people::{Proven, read_alias};
@@ -56,7 +57,8 @@ impl Archive {
         let (person, found) = self.consent_of(&alias, at, search).await?;
         let seqs: Vec<u64> = found.evidence.iter().map(|weighed| weighed.seq).collect();
         let proven = self.prove_all(seqs).await?;
-        let evidence = self.signals(&found.evidence, &proven, zone).await;
+        let disposals = self.disposals().await?;
+        let evidence = signals(&found.evidence, &proven, &disposals, zone);
         let access = Access {
             action: "consent",
             target: Some(&alias),
@@ -73,7 +75,7 @@ impl Archive {
             channel: search.channel.clone(),
             state: found.state.as_str().to_owned(),
             decided_by: found.decided_by,
-            rule: found.rule,
+            rule: rule(found.rule, &disposals),
             evidence,
             time_zone: zone.to_string(),
             complete_to,
@@ -100,29 +102,6 @@ impl Archive {
             Ok((person, consent))
         })
         .await
-    }
-
-    /// Shows signals with their events.
-    pub(crate) async fn signals(&self, weighed: &[Weighed], proven: &Proven, zone: Tz) -> Vec<SignalView> {
-        let mut views = Vec::with_capacity(weighed.len());
-        for one in weighed {
-            let disposed_on = match proven.get(one.seq) {
-                Some(evidence) if proven.is_destroyed(one.seq) => self.disposed_on(evidence).await,
-                _ => None,
-            };
-            views.push(SignalView {
-                seq: one.seq,
-                at: shown(one.at, zone),
-                via: via(&one.signal.via).to_owned(),
-                makes: one.makes.map(|state| state.as_str().to_owned()),
-                rule: one.rule.clone(),
-                purpose: one.signal.purpose.clone(),
-                number: one.signal.number.clone(),
-                disposed_on,
-                event: proven.view(one.seq),
-            });
-        }
-        views
     }
 
     /// Writes a person's consents as a record with the fields of ISO/IEC TS 27560 (`schemas/consent-record.schema.json`).
@@ -161,6 +140,35 @@ impl Archive {
             "complete_to": view.complete_to,
             "recorded_as": view.recorded_as,
         }))
+    }
+}
+
+/// Shows signals with their events.
+pub(crate) fn signals(
+    weighed: &[Weighed],
+    proven: &Proven,
+    disposals: &Disposals,
+    zone: Tz,
+) -> Vec<SignalView> {
+    let shown = |one: &Weighed| SignalView {
+        seq: one.seq,
+        at: shown(one.at, zone),
+        via: via(&one.signal.via).to_owned(),
+        makes: one.makes.map(|state| state.as_str().to_owned()),
+        rule: one.rule.clone(),
+        purpose: one.signal.purpose.clone(),
+        number: one.signal.number.clone(),
+        disposed_on: proven.disposed_on(one.seq, disposals),
+        event: proven.view(one.seq),
+    };
+    weighed.iter().map(shown).collect()
+}
+
+/// Adds to the rule that decides what could have decided otherwise and is gone.
+pub(crate) fn rule(rule: String, disposals: &Disposals) -> String {
+    match disposals.named() {
+        Some(named) => format!("{rule}; what was disposed of ({named}) does not count"),
+        None => rule,
     }
 }
 

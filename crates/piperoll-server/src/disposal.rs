@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use piperoll_format::{Bucket, Kind, Seq};
 use piperoll_policy::{DisposalPlan, StoredBucket, StoredObject, plan_disposal};
+use piperoll_projections::utc;
 
 use crate::access::Access;
 use crate::archive::Archive;
@@ -11,7 +12,45 @@ use crate::error::{ApiError, ErrorCode};
 use crate::tokens::Caller;
 use crate::wire::{DisposalPlanView, DisposalView, DisposedView};
 
+/// Disposals that are looked through; of more, the newest.
+const DISPOSALS_MAX: usize = 10_000;
+/// Disposals that are named in one sentence.
+const NAMED_MAX: usize = 5;
+
+/// What the ledger disposed of, the newest first: each bucket with the time at which nothing of it was left.
+#[derive(Debug, Default)]
+pub(crate) struct Disposals(Vec<(String, String)>);
+
+impl Disposals {
+    /// Tells when a bucket was disposed of.
+    pub(crate) fn of(&self, bucket: &Bucket) -> Option<&str> {
+        let bucket = bucket.to_string();
+        self.0.iter().find(|(disposed, _)| *disposed == bucket).map(|(_, on)| on.as_str())
+    }
+
+    /// Names what was disposed of, `standard/2026-11 on …`; nothing if nothing was. Facts of what is gone are gone too,
+    /// so nobody can tell any more what it was about.
+    pub(crate) fn named(&self) -> Option<String> {
+        let named = self.0.iter().take(NAMED_MAX).map(|(bucket, on)| format!("{bucket} on {on}"));
+        let mut text = named.collect::<Vec<_>>().join(", ");
+        let more = self.0.len().saturating_sub(NAMED_MAX);
+        if more > 0 {
+            text.push_str(&format!(" and {more} more"));
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}
+
 impl Archive {
+    /// Tells which disposals are on record.
+    ///
+    /// # Errors
+    /// Those of the projections.
+    pub(crate) async fn disposals(&self) -> Result<Disposals, ApiError> {
+        let found = self.ask(|projections| projections.disposals(DISPOSALS_MAX)).await?;
+        Ok(Disposals(found.into_iter().map(|fact| (fact.value.bucket, utc(fact.at))).collect()))
+    }
+
     /// Plans the disposal of everything that is due now. Nothing happens.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use piperoll_projections::{Assignment, Fact, SendCheck, render};
 
 use crate::access::Access;
 use crate::archive::Archive;
+use crate::consent::{rule, signals};
+use crate::disposal::Disposals;
 use crate::error::ApiError;
 use crate::moment::shown;
 use crate::people::Proven;
@@ -45,44 +47,48 @@ impl Archive {
         let access =
             Access { action: "evidence", target: Some(wamid), shown: seqs.clone(), ..Access::default() };
         let recorded = self.record_access(Kind::AccessView, caller, &access).await?;
-        let missing = self.all_missing(&check, &seqs, &proven).await;
+        let disposals = self.disposals().await?;
+        let missing = all_missing(&check, &seqs, &proven, &disposals);
         let mut view = shown_check(&check, assignee, &proven, zone);
         view.wamid = wamid.to_owned();
         view.verdict =
             if missing.is_empty() && check.violations.is_empty() { "PROVEN" } else { "NOT PROVEN" }
                 .to_owned();
         view.missing = missing;
-        view.consent_evidence = self.signals(&check.consent.evidence, &proven, zone).await;
+        view.consent_evidence = signals(&check.consent.evidence, &proven, &disposals, zone);
+        view.consent_rule = rule(view.consent_rule, &disposals);
         view.events = seqs.into_iter().filter_map(|seq| proven.view(seq)).collect();
         (view.complete_to, view.recorded_as) = (complete_to, recorded.0);
         Ok(view)
     }
+}
 
-    /// Adds to what is not known what can no longer be shown.
-    async fn all_missing(&self, check: &SendCheck, seqs: &[u64], proven: &Proven) -> Vec<String> {
-        let mut missing = check.missing.clone();
-        for seq in seqs {
-            let Some(view) = proven.view(*seq) else {
-                missing.push(format!("the proof of event {seq}: it is newer than the last checkpoint"));
-                continue;
-            };
-            let disposed = match proven.get(*seq) {
-                Some(evidence) if view.state == PayloadState::Destroyed => self.disposed_on(evidence).await,
-                _ => None,
-            };
-            match (view.state, disposed) {
-                (PayloadState::Available, _) => {}
-                (_, Some(on)) => missing.push(format!("the content of event {seq}: disposed of on {on}")),
-                (PayloadState::Destroyed, None) => {
-                    missing.push(format!("the content of event {seq}: it was disposed of or erased"));
-                }
-                (PayloadState::Unreadable, None) => {
-                    missing.push(format!("the content of event {seq}: it cannot be read"));
-                }
+/// Adds to what is not known what can no longer be shown, and what may be the reason.
+fn all_missing(check: &SendCheck, seqs: &[u64], proven: &Proven, disposals: &Disposals) -> Vec<String> {
+    let mut missing = check.missing.clone();
+    // What is known about an event is forgotten with its bucket: nobody can tell any more whether it was this one's.
+    if !missing.is_empty()
+        && let Some(named) = disposals.named()
+    {
+        missing.push(format!("what was disposed of: {named}; events about this message may have been in it"));
+    }
+    for seq in seqs {
+        let Some(view) = proven.view(*seq) else {
+            missing.push(format!("the proof of event {seq}: it is newer than the last checkpoint"));
+            continue;
+        };
+        match (view.state, proven.disposed_on(*seq, disposals)) {
+            (PayloadState::Available, _) => {}
+            (_, Some(on)) => missing.push(format!("the content of event {seq}: disposed of on {on}")),
+            (PayloadState::Destroyed, None) => {
+                missing.push(format!("the content of event {seq}: it was disposed of or erased"));
+            }
+            (PayloadState::Unreadable, None) => {
+                missing.push(format!("the content of event {seq}: it cannot be read"));
             }
         }
-        missing
     }
+    missing
 }
 
 /// Returns every event that the evidence rests on, in the order of the ledger.

@@ -3,21 +3,18 @@
 use std::collections::HashMap;
 
 use chrono_tz::Tz;
-use piperoll_format::{DisposalOrder, Kind, Seq};
-use piperoll_index::Query;
+use piperoll_format::{Kind, Seq};
 use piperoll_projections::{Person, ProjectionError, Projections, alias_of};
 use piperoll_verify::prove::{Evidence, Prover};
 
 use crate::access::Access;
 use crate::archive::Archive;
+use crate::disposal::Disposals;
 use crate::error::{ApiError, ErrorCode};
 use crate::moment::{moment, shown};
 use crate::read::view;
 use crate::tokens::Caller;
 use crate::wire::{AliasView, EventView, NameView, PersonView};
-
-/// Disposals that are looked through for the day of one.
-const DISPOSALS_MAX: usize = 10_000;
 
 impl From<ProjectionError> for ApiError {
     fn from(error: ProjectionError) -> Self {
@@ -53,10 +50,12 @@ impl Proven {
         serde_json::from_slice(opened.payload.parts.first()?).ok()
     }
 
-    /// Tells whether an event's payload is gone for good.
-    pub(crate) fn is_destroyed(&self, seq: u64) -> bool {
-        let payload = self.get(seq).map(|evidence| &evidence.payload);
-        matches!(payload, Some(Err(error)) if error.is_destroyed())
+    /// Tells when an event's payload was disposed of, if it is gone for good and its disposal is on record.
+    pub(crate) fn disposed_on(&self, seq: u64, disposals: &Disposals) -> Option<String> {
+        let evidence = self.get(seq)?;
+        let is_destroyed = matches!(&evidence.payload, Err(error) if error.is_destroyed());
+        let bucket = &evidence.event.pack.as_ref().filter(|_| is_destroyed)?.bucket;
+        disposals.of(bucket).map(str::to_owned)
     }
 }
 
@@ -129,22 +128,6 @@ impl Archive {
             let found = self.projections().person(&alias, None)?;
             Ok(clause(&found))
         })
-    }
-
-    /// Tells on which day the payload of an event was disposed of, if its disposal is on record.
-    pub(crate) async fn disposed_on(&self, evidence: &Evidence) -> Option<String> {
-        let bucket = &evidence.event.pack.as_ref()?.bucket;
-        let query: Query = "kind:disposal.completed".parse().ok()?;
-        let (hits, _) = self.find_up_to(query, DISPOSALS_MAX, None).await.ok()?;
-        let seqs: Vec<Seq> = hits.hits.iter().map(|hit| Seq(hit.seq)).collect();
-        let prover = self.prover().ok()?;
-        let found = prover.prove_many(&seqs).await.ok()?;
-        let completed = found.iter().find(|found| {
-            let opened = found.payload.as_ref().ok();
-            let order = opened.and_then(|opened| DisposalOrder::decode(opened.payload.parts.first()?).ok());
-            order.is_some_and(|order| order.bucket == *bucket)
-        })?;
-        Some(completed.event.core.recorded_at.to_string())
     }
 }
 

@@ -61,7 +61,6 @@ fn step(read: ReadEvent, batch: &mut Batch) {
             batch.steps.push(Step::Forget(bucket.clone()));
             batch.forgotten.push(bucket);
         }
-        return;
     }
     let message = message_of(core.kind, payload);
     let bucket = read.event.pack.as_ref().map(|pack| pack.bucket.to_string()).unwrap_or_default();
@@ -74,6 +73,9 @@ fn step(read: ReadEvent, batch: &mut Batch) {
         message: &message,
     });
     batch.changes.push(Change::Add(core.seq.0, rows));
+    if matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted) {
+        return;
+    }
     // A skeleton has nothing to read: its items are documents of their own.
     if core.kind != Kind::Delivery {
         batch.steps.push(Step::Index(Box::new(Document {
