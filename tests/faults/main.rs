@@ -8,6 +8,7 @@ mod disposal;
 mod pool;
 mod race;
 mod state;
+mod takeover;
 mod write;
 
 #[test]
