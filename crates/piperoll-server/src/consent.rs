@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "`json!` unwraps what cannot fail")]
 
+use std::time::Duration;
+
 use chrono_tz::Tz;
 use piperoll_format::Kind;
 use piperoll_projections::{Consent, ConsentQuestion, ConsentRules, Person, Via, Weighed};
@@ -54,7 +56,7 @@ impl Archive {
         let at = search.at.as_deref().map(|at| moment("at", at, zone)).transpose()?.unwrap_or(now);
         let alias = read_alias(&search.person)?;
         let complete_to = self.progress().borrow().projected;
-        let (person, found) = self.consent_of(&alias, at, search).await?;
+        let ((person, found), took) = self.consent_of(&alias, at, search).await?;
         let seqs: Vec<u64> = found.evidence.iter().map(|weighed| weighed.seq).collect();
         let proven = self.prove_all(seqs).await?;
         let disposals = self.disposals().await?;
@@ -80,6 +82,7 @@ impl Archive {
             time_zone: zone.to_string(),
             complete_to,
             recorded_as: recorded.0,
+            took,
         })
     }
 
@@ -88,9 +91,9 @@ impl Archive {
         alias: &str,
         at: i64,
         search: &ConsentSearch,
-    ) -> Result<(Person, Consent), ApiError> {
+    ) -> Result<((Person, Consent), Duration), ApiError> {
         let (alias, search, rules) = (alias.to_owned(), search.clone(), self.rules());
-        self.ask(move |projections| {
+        self.ask_timed(move |projections| {
             let person = projections.person(&alias, Some(at))?;
             let question = ConsentQuestion {
                 purpose: search.purpose.as_deref(),

@@ -1,11 +1,13 @@
 //! People: whose aliases belong together, for views, searches and exports.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 use piperoll_format::{Kind, Seq};
 use piperoll_projections::{Person, ProjectionError, Projections, alias_of};
 use piperoll_verify::prove::{Evidence, Prover};
+use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::archive::Archive;
@@ -107,6 +109,19 @@ impl Archive {
         let projections = self.projections();
         let answered = tokio::task::spawn_blocking(move || question(&projections));
         Ok(answered.await.map_err(ApiError::internal)??)
+    }
+
+    /// Asks the projections as [`Self::ask`] does, and tells how long they took.
+    pub(crate) async fn ask_timed<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Projections) -> Result<T, ProjectionError> + Send + 'static,
+    ) -> Result<(T, Duration), ApiError> {
+        let timed = move |projections: &Projections| {
+            let started = Instant::now();
+            let answer = question(projections)?;
+            Ok((answer, started.elapsed()))
+        };
+        self.ask(timed).await
     }
 
     /// Reads events and proves them; those behind the newest checkpoint are left out.

@@ -32,8 +32,8 @@ impl Archive {
         let at = at.map(|at| moment("at", at, zone)).transpose()?.unwrap_or(now);
         let complete_to = self.progress().borrow().projected;
         let (asked, wanted) = (name.to_owned(), language.map(str::to_owned));
-        let states = self
-            .ask(move |projections| {
+        let (states, took) = self
+            .ask_timed(move |projections| {
                 let languages = match wanted {
                     Some(language) => vec![language],
                     None => projections.template_languages(&asked)?,
@@ -64,6 +64,7 @@ impl Archive {
             time_zone: zone.to_string(),
             complete_to,
             recorded_as: recorded.0,
+            took,
         })
     }
 }

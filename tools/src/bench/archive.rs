@@ -169,6 +169,15 @@ impl Archive {
         fs::remove_dir_all(self.dir.join("state")).context("cannot delete derived state")
     }
 
+    /// Deletes the projections alone, while nothing runs.
+    ///
+    /// # Errors
+    ///
+    /// Fails when they cannot be deleted.
+    pub(super) fn forget_projections(&self) -> Result<()> {
+        fs::remove_file(self.dir.join("state/projections.redb")).context("cannot delete the projections")
+    }
+
     /// Prepares a verification by the auditor's program, by the rights of `reader`.
     pub(super) fn audit(&self, audit: &Path, reader: &Bucket) -> Command {
         let mut command = Command::new(audit);

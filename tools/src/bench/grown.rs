@@ -12,6 +12,7 @@ use super::figure::{Figure, Results, Target};
 use super::load::{Load, drive};
 use super::probe::flush;
 use super::process::timed;
+use super::state;
 use super::supply::Supply;
 use crate::repository::say;
 
@@ -62,12 +63,14 @@ impl Grown {
             Load { connections: CONNECTIONS, warm_up: Duration::ZERO, measured: Duration::from_secs(3600) };
         let before = flush(dir)?;
         let (mut parts, mut messages, mut elapsed) = (0, 0, Duration::ZERO);
+        let shares = events.div_ceil(PART as u64);
         while messages < events {
-            let supply = Arc::new(Supply::messages(parts, PART));
-            let outcome = drive(&server.address, load, &supply, &mut 0)?;
-            ensure!(outcome.refused == 0, "expected 200 for every message, found {}", outcome.refusal);
-            messages += outcome.stored;
-            elapsed += outcome.elapsed;
+            for supply in [Supply::messages(parts, PART), state::share(parts, shares)?] {
+                let outcome = drive(&server.address, load, &Arc::new(supply), &mut 0)?;
+                ensure!(outcome.refused == 0, "expected 200 for every message, found {}", outcome.refusal);
+                messages += outcome.stored;
+                elapsed += outcome.elapsed;
+            }
             parts += 1;
         }
         server.stop()?;

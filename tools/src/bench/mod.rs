@@ -22,6 +22,7 @@ mod query;
 mod report;
 mod search;
 mod sqlite;
+mod state;
 mod supply;
 
 use std::fs;
@@ -92,6 +93,8 @@ enum Part {
     Search,
     /// `export`
     Export,
+    /// Projections made anew; conversations, consents and templates
+    State,
     /// Memory while ingesting and searching
     Memory,
 }
@@ -215,12 +218,13 @@ fn measure_grown(
     [program, audit]: &[PathBuf; 2],
     results: &mut Results,
 ) -> Result<()> {
-    let reading = [Part::Verify, Part::Index, Part::Search, Part::Export, Part::Memory];
+    let reading = [Part::Verify, Part::Index, Part::Search, Part::Export, Part::State, Part::Memory];
     if !reading.into_iter().any(|part| arguments.wants(part)) {
         return Ok(());
     }
     let mut grown = Grown::fill(program, &dir.join("archive"), arguments.events, results)?;
     let queries = Queries::choose(grown.parts, grown::PART)?;
+    let asked = arguments.wants(Part::State).then(|| state::prepare(&grown)).transpose()?;
     for round in 1..=arguments.rounds {
         say(&format!("round {round} of {}: {} messages", arguments.rounds, grown.messages));
         if arguments.wants(Part::Verify) {
@@ -236,6 +240,9 @@ fn measure_grown(
             let server = grown.archive.serve()?;
             search::measure(dir, &grown, &server, &queries, results)?;
             server.stop()?;
+        }
+        if let Some(asked) = &asked {
+            state::measure(dir, &grown, asked, results)?;
         }
         if arguments.wants(Part::Memory) {
             let server = grown.archive.serve()?;
@@ -263,6 +270,12 @@ fn notes(arguments: &Arguments) -> Vec<String> {
             "Sizes, verify, index, search, export and memory are those of an archive of {} messages, sent one a POST \
              over 64 connections; its files were in the page cache. Commands are timed as processes, with their start.",
             arguments.events
+        ),
+        format!(
+            "Conversations are 20 of {} messages, spread over the whole archive; consents and templates were handed in \
+             after it was filled. Projections alone are timed by the server; making them anew reads and decrypts every \
+             event, and is timed from the start of the process.",
+            state::PAGE
         ),
         "Bodies are about 1,070 bytes with about 96 bytes of generated text in ten languages, which compresses and \
          searches more evenly than what people write. A search answers the newest 50 hits, each re-read, decrypted \

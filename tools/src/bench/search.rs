@@ -172,7 +172,7 @@ async fn wait_for_index(connection: &mut Connection, token: &str, messages: u64)
 }
 
 /// Reads a metric of a `Server-Timing` field (W3C), in milliseconds: `index;dur=1.25, prove;dur=3`.
-fn duration(timing: &str, name: &str) -> Option<Duration> {
+pub(super) fn duration(timing: &str, name: &str) -> Option<Duration> {
     timing.split(',').find_map(|metric| {
         let mut parts = metric.trim().split(';').map(str::trim);
         let is_named = parts.next() == Some(name);

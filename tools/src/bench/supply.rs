@@ -40,7 +40,8 @@ impl Supply {
         Self::sign(bodies, HISTORY_MESSAGES as u64)
     }
 
-    fn sign(bodies: impl Iterator<Item = Vec<u8>>, messages_each: u64) -> Self {
+    /// Prepares webhooks of these bodies, each with so many messages.
+    pub(super) fn sign(bodies: impl Iterator<Item = Vec<u8>>, messages_each: u64) -> Self {
         let mut supply = Self { bytes: Vec::new(), ends: Vec::new(), messages_each };
         for body in bodies {
             let signature = signature(&body);

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::parameter::{Parameters, Segment, time_zone};
+use super::projections_took;
 use crate::archive::Archive;
 use crate::auth::{By, Read};
 use crate::consent::ConsentSearch;
@@ -48,8 +50,9 @@ pub(crate) async fn show(
     By(caller, _): By<Read>,
     Segment(person): Segment<String>,
     Parameters(parameters): Parameters<ConsentParameters>,
-) -> Result<Json<ConsentView>, ApiError> {
-    Ok(Json(archive.consent(&caller, &parameters.read(person)?).await?))
+) -> Result<impl IntoResponse, ApiError> {
+    let view = archive.consent(&caller, &parameters.read(person)?).await?;
+    Ok(([("server-timing", projections_took(view.took))], Json(view)))
 }
 
 /// Returns a person's consents as a record with the fields of ISO/IEC TS 27560. The export is recorded in the ledger.

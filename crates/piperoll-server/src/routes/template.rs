@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::parameter::{Parameters, Segment, time_zone};
+use super::projections_took;
 use crate::archive::Archive;
 use crate::auth::{By, Read};
 use crate::error::ApiError;
@@ -35,8 +37,9 @@ pub(crate) async fn show(
     By(caller, _): By<Read>,
     Segment(name): Segment<String>,
     Parameters(parameters): Parameters<TemplateParameters>,
-) -> Result<Json<TemplateView>, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let zone = time_zone(parameters.tz.as_deref())?;
     let (language, at) = (parameters.language.as_deref(), parameters.at.as_deref());
-    Ok(Json(archive.template(&caller, &name, language, at, zone).await?))
+    let view = archive.template(&caller, &name, language, at, zone).await?;
+    Ok(([("server-timing", projections_took(view.took))], Json(view)))
 }

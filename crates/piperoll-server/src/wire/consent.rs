@@ -1,5 +1,7 @@
 //! The state of a consent, with what shows it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,6 +40,9 @@ pub struct ConsentView {
     pub complete_to: u64,
     /// The event that records this view.
     pub recorded_as: u64,
+    /// How long the projections took; not part of the answer's body.
+    #[serde(skip)]
+    pub took: Duration,
 }
 
 /// A signal of consent, what the rules make of it, and its event.

@@ -1,5 +1,7 @@
 //! A template at a moment.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -23,6 +25,9 @@ pub struct TemplateView {
     pub complete_to: u64,
     /// The event that records this view.
     pub recorded_as: u64,
+    /// How long the projections took; not part of the answer's body.
+    #[serde(skip)]
+    pub took: Duration,
 }
 
 /// A template in one language as it stood.
