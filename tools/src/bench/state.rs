@@ -1,6 +1,8 @@
 //! What is folded from events, at the size of the archive: making the projections anew, pages of conversations, and
 //! what a consent and a template were at a moment.
 
+#![expect(clippy::disallowed_methods, reason = "`json!` unwraps what cannot fail")]
+
 use std::path::Path;
 use std::time::Duration;
 
