@@ -9,6 +9,7 @@ mod pool;
 mod race;
 mod state;
 mod takeover;
+mod torn;
 mod write;
 
 #[test]
