@@ -49,6 +49,6 @@ async fn directory_is_copied_under_locks_of_the_service_and_repaired_from_it() {
         repaired.extend(step.repaired.into_iter().map(|repair| repair.object));
     }
     assert!(pass.is_sound(), "{pass:#?}");
-    assert_eq!(repaired, [name.clone()]);
+    assert_eq!(repaired, std::slice::from_ref(name));
     archive.check_everything(None).await;
 }
