@@ -2,10 +2,11 @@
 //! Method: two engines with states of their own on one store; gates hold one of them back at the commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use piperoll_engine::{Engine, Receipt};
+use piperoll_engine::{Engine, EngineError, Receipt, Settings};
 use piperoll_store::faulty::{Fault, Operation, Outcome};
-use piperoll_tests::{TestArchive, check_receipt, message, submit_one};
+use piperoll_tests::{TestArchive, check_receipt, message, quick_settings, submit_one};
 
 type Acknowledged = Vec<(Receipt, String)>;
 
@@ -127,4 +128,70 @@ async fn paused_writer_whose_message_came_in_elsewhere_stores_it_once() {
     check(&archive, &acknowledged).await;
     assert_eq!(slow.head().borrow().size, 2, "its followers learn of the event, too");
     assert_eq!(archive.unreferenced().await.len(), 2, "pack and key of the lost race are left, and harmless");
+}
+
+/// As in a rolling restart: the old process still has traffic when the new one begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_that_are_never_idle_both_get_their_turns() {
+    let archive = TestArchive::in_directory().await;
+    let first = Arc::new(archive.open().await);
+    let (second, _) = archive.open_beside("second").await;
+    let second = Arc::new(second);
+    let mut senders = Vec::new();
+    for (name, engine) in [("first", &first), ("second", &second)] {
+        for sender in 0..4 {
+            let engine = engine.clone();
+            senders.push(tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for n in 0..25 {
+                    send(&engine, &format!("{name} {sender} {n}"), &mut acknowledged).await;
+                }
+                acknowledged
+            }));
+        }
+    }
+    let mut acknowledged = Vec::new();
+    for sender in senders {
+        acknowledged.extend(sender.await.unwrap());
+    }
+    assert_eq!(acknowledged.len(), 200);
+    check(&archive, &acknowledged).await;
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writer_that_loses_every_race_stops_and_says_why() {
+    let archive = TestArchive::in_memory().await;
+    let patience = Duration::from_millis(200);
+    let settings = Settings { rival_patience: patience, ..quick_settings() };
+    let slow = Arc::new(archive.try_open(settings).await.unwrap());
+    let (quick, _) = archive.open_beside("quick").await;
+    let mut acknowledged = Vec::new();
+    let prefix = archive.prefix("log/");
+    let mut gate = archive.store.gate(Operation::Create, &prefix);
+    let mut losing = tokio::spawn({
+        let slow = slow.clone();
+        async move { submit_one(&slow, message("slow", "slow")).await }
+    });
+    let mut races = 0;
+    let error = loop {
+        tokio::select! {
+            ended = &mut losing => break ended.unwrap().unwrap_err(),
+            () = gate.wait_for(1) => {}
+        }
+        send(&quick, &format!("quick {races}"), &mut acknowledged).await;
+        races += 1;
+        // The next race is held back, too, before this one goes on.
+        std::mem::replace(&mut gate, archive.store.gate(Operation::Create, &prefix)).release();
+    };
+    assert!(races >= 8, "{races} races");
+    assert_eq!(
+        error.to_string(),
+        "the writer has stopped: another writer keeps winning this ledger; stop it first"
+    );
+    assert_eq!(slow.trouble().borrow().as_deref(), Some(error.to_string().as_str()));
+    let refused = submit_one(&slow, message("later", "later")).await.unwrap_err();
+    assert!(matches!(refused, EngineError::Fatal { .. }), "{refused:?}");
+    check(&archive, &acknowledged).await;
 }

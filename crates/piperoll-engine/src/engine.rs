@@ -15,6 +15,7 @@ use crate::pool::{Pending, Pool};
 use crate::publish::Publisher;
 use crate::receipt::Receipt;
 use crate::recover::{read_genesis, recover};
+use crate::rival::Rival;
 use crate::running::Running;
 use crate::state::State;
 use crate::watch::{ClockJump, ClockWatch};
@@ -70,6 +71,7 @@ impl Engine {
         let keyring = Arc::new(Mutex::new(keyring));
         let clock = Arc::new(ClockWatch::new(components.clock, recovered.tail.recorded_at));
         let (executor, retry_pauses) = (settings.executor, settings.retry_pauses.clone());
+        let rival = Rival::new(settings.rival_patience);
         let recovering = settings.recovering.clone();
         let pool = Arc::new(Pool::new(settings));
         let writer = Writer {
@@ -85,6 +87,7 @@ impl Engine {
             tail: recovered.tail,
             pool: pool.clone(),
             retry_pauses,
+            rival,
             recovering,
             head: head_sender,
             trouble: trouble_sender,

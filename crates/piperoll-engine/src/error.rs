@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use piperoll_store::StoreError;
 use thiserror::Error;
 
 /// The error below an [`EngineError`], shared by every submission that it stopped.
@@ -42,9 +41,9 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Wraps a store's failure.
-    pub(crate) fn unavailable(error: StoreError) -> Self {
-        Self::Unavailable { cause: Arc::new(error) }
+    /// Wraps what kept the store from taking a commit.
+    pub(crate) fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable { cause: Arc::new(cause) }
     }
 
     /// Says that the ledger or the local state cannot be worked with.

@@ -21,6 +21,7 @@ mod read;
 mod receipt;
 mod recover;
 mod repeat;
+mod rival;
 mod running;
 mod state;
 mod watch;

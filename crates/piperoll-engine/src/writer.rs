@@ -22,11 +22,9 @@ use crate::pool::{Pending, Pool};
 use crate::publish::Publisher;
 use crate::receipt::Receipt;
 use crate::recover::recover;
+use crate::rival::Rival;
 use crate::state::{Addition, State};
 use crate::watch::ClockWatch;
-
-/// Lost races in a row before the writer gives a batch up.
-const RACES_MAX: usize = 8;
 
 /// A commit that takes longer is on a slow store, such as a bucket.
 const SLOW_COMMIT: Duration = Duration::from_millis(8);
@@ -48,6 +46,7 @@ pub(crate) struct Writer {
     pub(crate) tail: Tail,
     pub(crate) pool: Arc<Pool>,
     pub(crate) retry_pauses: Vec<Duration>,
+    pub(crate) rival: Rival,
     pub(crate) recovering: watch::Sender<Recovering>,
     pub(crate) head: watch::Sender<Head>,
     pub(crate) trouble: watch::Sender<Option<String>>,
@@ -81,6 +80,10 @@ impl Writer {
                 return;
             }
             took = began.elapsed();
+            let aside = self.rival.yielding(Instant::now(), took, &mut *self.entropy);
+            if aside > Duration::ZERO {
+                tokio::time::sleep(aside).await;
+            }
             if took > SLOW_COMMIT && expected > 1 {
                 // On a slow store each write counts: those who came meanwhile and those who were just answered, who
                 // would otherwise take turns, go together from now on.
@@ -98,7 +101,8 @@ impl Writer {
             // In the same commit as the first events that may have a wrong time, and before them. Nobody waits for it.
             pending.insert(0, Pending { group, reply: oneshot::channel().0 });
         }
-        for _ in 0..RACES_MAX {
+        self.rival.begin();
+        loop {
             if let Err(error) = self.reload_if_needed().await {
                 return self.give_up(pending, error);
             }
@@ -115,10 +119,17 @@ impl Writer {
                     if records_jump {
                         self.clock.recorded();
                     }
+                    self.rival.won();
                     self.accept(pending, &plans, &batch);
                     return self.follow_up(batch).await;
                 }
-                Outcome::Lost => self.must_reload = true,
+                Outcome::Lost => {
+                    self.must_reload = true;
+                    if let Err(error) = self.rival.lost(Instant::now()) {
+                        return self.give_up(pending, error);
+                    }
+                    tokio::time::sleep(self.rival.pause(&mut *self.entropy)).await;
+                }
                 Outcome::Refused(error) => return self.give_up(pending, EngineError::unavailable(error)),
                 Outcome::Unknown(error) => {
                     self.must_reload = true;
@@ -126,8 +137,6 @@ impl Writer {
                 }
             }
         }
-        let error = EngineError::fatal("another writer keeps winning this ledger; stop it first");
-        self.give_up(pending, error)
     }
 
     async fn reload_if_needed(&mut self) -> Result<(), EngineError> {
