@@ -6,7 +6,8 @@
 //! | Android | `21/11/2026, 10:05 - Ada: hello`, `11/21/26, 10:05 PM - Ada: hello`, `21.11.26, 10:05 - …` |
 //! | iPhone | `[21.11.26, 10:05:33] Ada: hello`, `[11/21/26, 10:05:33 PM] Ada: hello` |
 //!
-//! A head without a name is the app's own. Observed forms; the app's maker documents none of them.
+//! A head without a name is the app's own. Observed forms; the app's maker documents none of them. How date and time
+//! are written in which language is in [`super::stamp`].
 
 use std::ops::Range;
 
@@ -14,15 +15,13 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::stamp::{MARKS, stamp_of};
 use super::{Context, Mistake, attachment_type, phone};
 use crate::message::{Attachment, Direction, Message, Party};
 use crate::text;
 
 /// The longest head of a message, in bytes; names are at most 25 characters.
 const HEAD_BYTES_MAX: usize = 400;
-
-/// Marks of direction that the app writes between words.
-const MARKS: [char; 5] = ['\u{200e}', '\u{200f}', '\u{202a}', '\u{202c}', '\u{feff}'];
 
 /// The order of day, month and year in a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,62 +229,4 @@ fn head_of(line: &[u8]) -> Option<Head<'_>> {
             Some(Head { date, is_year_first, time, rest })
         }
     }
-}
-
-/// Reads `21.11.26, 10:05:33` and its like.
-fn stamp_of(stamp: &str) -> Option<([u32; 3], bool, NaiveTime)> {
-    if stamp.len() > 60 {
-        return None;
-    }
-    let is_blank = |c: char| c.is_whitespace() || MARKS.contains(&c) || c == ',' || c == '\u{060c}';
-    let (date, time) = stamp.trim_matches(is_blank).split_once(is_blank)?;
-    let separator = date.chars().find(|c| !c.is_numeric())?;
-    if !matches!(separator, '/' | '.' | '-') {
-        return None;
-    }
-    let numbers: Vec<&str> = date.trim_end_matches('.').split(separator).collect();
-    let [first, second, third] = numbers[..] else { return None };
-    let is_year_first = first.chars().count() == 4;
-    let date = [number(first, 4)?, number(second, 2)?, number(third, 4)?];
-    let time = time.trim_start_matches(is_blank);
-    let end = time.find(|c: char| !c.is_numeric() && c != ':' && c != '.').unwrap_or(time.len());
-    let (clock, half) = time.split_at(end);
-    let parts: Vec<&str> = clock.trim_end_matches('.').split([':', '.']).collect();
-    let (hour, minute, second) = match parts[..] {
-        [hour, minute] => (number(hour, 2)?, number(minute, 2)?, 0),
-        [hour, minute, second] => (number(hour, 2)?, number(minute, 2)?, number(second, 2)?),
-        _ => return None,
-    };
-    let hour = match half_of_day(half)? {
-        None => hour,
-        Some(is_afternoon) if (1..=12).contains(&hour) => hour % 12 + if is_afternoon { 12 } else { 0 },
-        Some(_) => return None,
-    };
-    Some((date, is_year_first, NaiveTime::from_hms_opt(hour, minute, second)?))
-}
-
-/// Reads what follows a time: nothing, or which half of the day it is in; `None` for anything else.
-fn half_of_day(text: &str) -> Option<Option<bool>> {
-    let letters: String = text.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
-    match letters.as_str() {
-        "" if text.chars().all(char::is_whitespace) => Some(None),
-        "am" | "vorm" | "ص" => Some(Some(false)),
-        "pm" | "nachm" | "م" => Some(Some(true)),
-        _ => None,
-    }
-}
-
-/// Reads a number of decimal digits of any script.
-fn number(text: &str, digits_max: usize) -> Option<u32> {
-    let digit = |c: char| match c {
-        '0'..='9' => c.to_digit(10),
-        '\u{660}'..='\u{669}' => Some(c as u32 - 0x660),
-        '\u{6f0}'..='\u{6f9}' => Some(c as u32 - 0x6f0),
-        '\u{966}'..='\u{96f}' => Some(c as u32 - 0x966),
-        _ => None,
-    };
-    if text.is_empty() || text.chars().count() > digits_max {
-        return None;
-    }
-    text.chars().try_fold(0, |sum, c| Some(sum * 10 + digit(c)?))
 }

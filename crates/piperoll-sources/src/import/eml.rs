@@ -1,9 +1,9 @@
 //! E-mail files (RFC 5322) as other archives export messages: one message each, its people in `From` and `To`.
 //!
 //! Exporters write numbers and ids in their own headers. A number is taken from an address or its display name, a
-//! wamid from any header whose name says `id`.
+//! wamid from any header whose name says `id`. The files of an e-mail are attachments of its message, in their order.
 
-use mail_parser::{Address, HeaderValue, MessageParser, MimeHeaders as _};
+use mail_parser::{Address, HeaderValue, MessageParser, MimeHeaders as _, PartType};
 
 use super::{Context, attachment_type, phone};
 use crate::message::{Attachment, Direction, Message, Party};
@@ -11,6 +11,9 @@ use crate::text;
 
 /// Bytes of text that are read from one e-mail.
 const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// Files of one e-mail that are taken.
+const FILES_MAX: usize = 1_000;
 
 /// Reads one e-mail.
 pub(super) fn read(piece: &[u8], context: &Context) -> Result<Message, (&'static str, String)> {
@@ -35,7 +38,7 @@ pub(super) fn read(piece: &[u8], context: &Context) -> Result<Message, (&'static
             text::push(body[..end].trim_end(), &mut message.texts);
         }
     }
-    for file in mail.attachments() {
+    for file in mail.attachments().take(FILES_MAX) {
         let filename = file.attachment_name().map(str::to_owned);
         let (by_name, mime_type) = attachment_type(filename.as_deref().unwrap_or_default());
         let declared = file.content_type().map(|kind| match kind.subtype() {
@@ -51,6 +54,19 @@ pub(super) fn read(piece: &[u8], context: &Context) -> Result<Message, (&'static
         });
     }
     Ok(message)
+}
+
+/// Decodes the files of an e-mail, in the order of its message's attachments.
+#[must_use]
+pub fn files(piece: &[u8]) -> Vec<Vec<u8>> {
+    let mail = MessageParser::default().parse(piece);
+    let files = mail.iter().flat_map(mail_parser::Message::attachments).take(FILES_MAX);
+    let bytes = |file: &mail_parser::MessagePart<'_>| match &file.body {
+        // An e-mail in an e-mail, as it is written there.
+        PartType::Message(inner) => inner.raw_message().to_vec(),
+        _ => file.contents().to_vec(),
+    };
+    files.map(bytes).collect()
 }
 
 /// Tells the direction by who is the person of the import, or by which side has a number.

@@ -8,6 +8,7 @@ mod bundle;
 mod chat;
 mod eml;
 mod jsonl;
+mod stamp;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::text;
 
 pub use bundle::{Bundle, BundleError, Entry};
 pub use chat::DateOrder;
+pub use eml::files as files_in_mail;
 
 /// What kind of file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -76,6 +76,24 @@ fn chat_of_an_iphone_is_read() {
 }
 
 #[test]
+fn chats_with_marks_of_direction_are_read() {
+    let arabic = "\u{200f}[٢١\u{200f}/١١\u{200f}/٢٠٢٦، ١٠:٠٥:٣٣ م] \u{202b}Ada Brandt\u{202c}: \u{200f}مرحبا\n\
+        \u{200f}[٢٢\u{200f}/١١\u{200f}/٢٠٢٦، ٩:٠٥:٣٣ ص] Acme: \u{200e}<المرفق: 00000012-PHOTO.jpg>\n";
+    assert_eq!(
+        lines(arabic, context(Format::Chat)),
+        [
+            "11-21T21:05:33 < 4915550000001=Ada Brandt text مرحبا",
+            "11-22T08:05:33 > Acme image 00000012-PHOTO.jpg",
+        ]
+    );
+    let hindi = "21/11/26, 10:05\u{202f}pm - \u{2068}Ada Brandt\u{2069}: नमस्ते\n21/11/26, 10:06\u{202f}pm - Acme: IMG-1.jpg (फ़ाइल अटैच की गई)\n";
+    assert_eq!(
+        lines(hindi, context(Format::Chat)),
+        ["11-21T21:05:00 < 4915550000001=Ada Brandt text नमस्ते", "11-21T21:06:00 > Acme image IMG-1.jpg"]
+    );
+}
+
+#[test]
 fn dates_are_read_in_the_order_that_fits() {
     let first = |text: &str, order: Option<DateOrder>| {
         read(text.as_bytes(), Context { date_order: order, ..context(Format::Chat) })
@@ -175,6 +193,7 @@ fn email_is_read_with_its_people_and_files() {
     assert_eq!(item.source_id, "9001/wamid.E1==");
     assert_eq!(item.message.attachments[0].mime_type.as_deref(), Some("application/pdf"));
     assert_eq!(item.message.conversation.as_deref(), Some("9001:4915550000001"));
+    assert_eq!(files_in_mail(mail.as_bytes()), [b"%PDF"]);
     let none = read(b"Date: never\r\n\r\nx", context(Format::Eml)).unwrap();
     assert_eq!(none.mistakes[0].to_string(), "line 1: expected a header `Date`, found none");
 }
