@@ -1,5 +1,7 @@
 //! Facts: what one event says about one entity at one time.
 
+use std::io::Write as _;
+
 use piperoll_format::{Kind, Payload, Timestamp};
 use piperoll_sources::Message;
 use serde::{Deserialize, Serialize};
@@ -64,7 +66,8 @@ tables! {
     Rhythm = 9,
     /// Entity: a business number's id. References to items that were not seen when they were made.
     Dangling = 10,
-    /// Entity: `<message seq>`. Attachments and what became of them.
+    /// Entity: `<message seq>`: what became of its attachments. `<captured seq>`: that its text was taken out.
+    /// `@named` and `@captured`: attachments in the ledger's order.
     Media = 11,
     /// Entity: a business number's id. The state of its history synchronisation.
     History = 12,
@@ -72,6 +75,9 @@ tables! {
     Finding = 13,
     /// Entity: always the same. Completed disposals.
     Disposal = 14,
+    /// Entity: what was asked of the platform (`phone_number:<id>`, `template:<id>`). The digest of its answer.
+    /// `@told`: templates that webhooks are about, in the ledger's order.
+    Observed = 15,
 }
 
 /// A fact read back.
@@ -85,14 +91,95 @@ pub struct Fact<T> {
     pub value: T,
 }
 
-/// A fact as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Row {
-    pub(crate) key: Vec<u8>,
+/// Facts as they are stored, of as many events as fit together.
+///
+/// All bytes lie one behind the other: facts by the million, each with memory of its own, would cost more to allocate
+/// than to make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    bytes: Vec<u8>,
+    rows: Vec<Slot>,
+    /// The buckets of the rows; of neighbours that have the same, one.
+    buckets: Vec<String>,
+}
+
+/// Where the value and, right behind it, the key of a row are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    value: u32,
+    key: u32,
+    end: u32,
+    bucket: u32,
+    keep_first: bool,
+}
+
+/// One of [`Rows`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) key: &'a [u8],
     /// Whether a fact that already has this key stays instead.
     pub(crate) keep_first: bool,
-    pub(crate) bucket: String,
-    pub(crate) value: Vec<u8>,
+    /// Its bucket's position among [`Rows::buckets`].
+    pub(crate) bucket: usize,
+    pub(crate) value: &'a [u8],
+}
+
+impl Rows {
+    /// Returns how many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Returns about how much memory they take, in bytes.
+    #[must_use]
+    pub const fn weight(&self) -> usize {
+        self.bytes.capacity() + self.rows.capacity() * size_of::<Slot>()
+    }
+
+    /// Orders the rows by key; of rows with one key the first stays the first. What is in order is added faster.
+    pub fn sort(&mut self) {
+        let bytes = &self.bytes;
+        let key = |slot: &Slot| &bytes[slot.key as usize..slot.end as usize];
+        self.rows.sort_by(|a, b| key(a).cmp(key(b)));
+    }
+
+    /// Returns the buckets of the rows.
+    pub(crate) fn buckets(&self) -> &[String] {
+        &self.buckets
+    }
+
+    /// Returns a row.
+    pub(crate) fn get(&self, at: usize) -> Row<'_> {
+        let slot = &self.rows[at];
+        Row {
+            key: &self.bytes[slot.key as usize..slot.end as usize],
+            keep_first: slot.keep_first,
+            bucket: slot.bucket as usize,
+            value: &self.bytes[slot.value as usize..slot.key as usize],
+        }
+    }
+
+    /// Adds a row: a key behind the value, which is what follows `value` in the bytes.
+    fn push(&mut self, value: u32, key: &Key<'_>, keep_first: bool, bucket: &str) {
+        let at = self.end();
+        key.write(&mut self.bytes);
+        if self.buckets.last().is_none_or(|last| last != bucket) {
+            self.buckets.push(bucket.to_owned());
+        }
+        let bucket = u32::try_from(self.buckets.len() - 1).expect("there are no more buckets than rows");
+        self.rows.push(Slot { value, key: at, end: self.end(), bucket, keep_first });
+    }
+
+    fn end(&self) -> u32 {
+        u32::try_from(self.bytes.len()).expect("what is folded at a time fits memory many times")
+    }
 }
 
 /// Collects the facts of one event.
@@ -100,11 +187,13 @@ pub struct Row {
 pub struct Facts<'a> {
     pub(crate) seq: u64,
     bucket: &'a str,
-    rows: Vec<Row>,
+    rows: &'a mut Rows,
+    /// The rows that were there before.
+    before: usize,
 }
 
 /// The first fact of a day of those that say the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Daily<T> {
     /// When it became true.
     pub(crate) at: i64,
@@ -118,58 +207,73 @@ pub(crate) struct Daily<T> {
 const ENTITY_BYTES_MAX: usize = 512;
 
 impl<'a> Facts<'a> {
-    pub(crate) const fn of(observed: &Observed<'a>) -> Self {
-        Self { seq: observed.seq, bucket: observed.bucket, rows: Vec::new() }
+    pub(crate) const fn of(observed: &Observed<'a>, rows: &'a mut Rows) -> Self {
+        let before = rows.len();
+        Self { seq: observed.seq, bucket: observed.bucket, rows, before }
     }
 
     /// Adds a fact about `entity` that became true at `at` (microseconds since the epoch).
     pub fn put(&mut self, table: Table, entity: &str, at: i64, value: &impl Serialize) {
-        let nth = u16::try_from(self.rows.len()).unwrap_or(u16::MAX);
-        let value = serde_json::to_vec(value).expect("facts have text keys only");
-        let key = key(table, entity, at, self.seq, nth);
-        self.rows.push(Row { key, keep_first: false, bucket: self.bucket.to_owned(), value });
+        let nth = u16::try_from(self.rows.len() - self.before).unwrap_or(u16::MAX);
+        let start = self.rows.end();
+        serde_json::to_writer(&mut self.rows.bytes, value).expect("facts have text keys only");
+        self.rows.push(start, &Key { table, entity, at, last: self.seq, nth }, false, self.bucket);
     }
 
     /// Adds a fact that repeats with almost every event, such as a name: of equal ones only the first of a day is kept.
     /// It is read back at the start of its day (UTC), with this event's `seq` and time beside what it says.
     pub(crate) fn put_daily(&mut self, table: Table, entity: &str, at: i64, value: &impl Serialize) {
         const DAY: i64 = 86_400_000_000;
-        let said = serde_json::to_vec(value).expect("facts have text keys only");
-        let digest = Sha256::new().chain_update(&said).chain_update(self.bucket).finalize();
-        let same = u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer"));
-        let daily = Daily { at, seq: self.seq, said: value };
-        let value = serde_json::to_vec(&daily).expect("facts have text keys only");
-        let key = key(table, entity, at.div_euclid(DAY) * DAY, same, 0);
-        self.rows.push(Row { key, keep_first: true, bucket: self.bucket.to_owned(), value });
+        let start = self.rows.end();
+        let bytes = &mut self.rows.bytes;
+        // A `Daily` in JSON, of which the last member says whether two are equal.
+        write!(bytes, r#"{{"at":{at},"seq":{},"said":"#, self.seq).expect("memory takes every byte");
+        let said = bytes.len();
+        serde_json::to_writer(&mut *bytes, value).expect("facts have text keys only");
+        let digest = Sha256::new().chain_update(&bytes[said..]).chain_update(self.bucket).finalize();
+        bytes.push(b'}');
+        let last = u64::from_be_bytes(digest[..8].try_into().expect("a digest is longer"));
+        let key = Key { table, entity, at: at.div_euclid(DAY) * DAY, last, nth: 0 };
+        self.rows.push(start, &key, true, self.bucket);
     }
+}
 
-    pub(crate) fn into_rows(self) -> Vec<Row> {
-        self.rows
+/// The key of a fact: its table and entity, its time, and what tells it from others of that time.
+struct Key<'a> {
+    table: Table,
+    entity: &'a str,
+    at: i64,
+    last: u64,
+    nth: u16,
+}
+
+impl Key<'_> {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        write_prefix(self.table, self.entity, bytes);
+        bytes.extend_from_slice(&time_key(self.at));
+        bytes.extend_from_slice(&self.last.to_be_bytes());
+        bytes.extend_from_slice(&self.nth.to_be_bytes());
     }
 }
 
 /// Returns the bytes before the time in the keys of an entity.
 pub(crate) fn prefix(table: Table, entity: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(entity.len().min(ENTITY_BYTES_MAX) + 21);
+    write_prefix(table, entity, &mut key);
+    key
+}
+
+fn write_prefix(table: Table, entity: &str, key: &mut Vec<u8>) {
     let entity = &entity.as_bytes()[..entity.len().min(ENTITY_BYTES_MAX)];
-    let mut key = Vec::with_capacity(entity.len() + 21);
     key.push(table as u8);
     // A zero byte ends the entity, so none may stand in it; JSON text can hold one, identifiers never need it.
     key.extend(entity.iter().map(|byte| if *byte == 0 { 1 } else { *byte }));
     key.push(0);
-    key
 }
 
 /// Sorts like the numbers it stands for.
 pub(crate) const fn time_key(at: i64) -> [u8; 8] {
     (at.cast_unsigned() ^ (1 << 63)).to_be_bytes()
-}
-
-fn key(table: Table, entity: &str, at: i64, seq: u64, nth: u16) -> Vec<u8> {
-    let mut key = prefix(table, entity);
-    key.extend_from_slice(&time_key(at));
-    key.extend_from_slice(&seq.to_be_bytes());
-    key.extend_from_slice(&nth.to_be_bytes());
-    key
 }
 
 /// Reads time and `seq` back from a key.

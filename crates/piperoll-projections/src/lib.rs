@@ -16,6 +16,8 @@ mod error;
 mod evidence;
 mod fact;
 mod keyword;
+mod media;
+pub mod observation;
 mod people;
 mod person;
 mod render;
@@ -35,8 +37,9 @@ pub use database::Projections;
 pub use disposal::Disposed;
 pub use error::ProjectionError;
 pub use evidence::{SendCheck, Violation, ViolationRule, WINDOW, Window, violations};
-pub use fact::{Fact, Facts, Observed, Row, Table};
+pub use fact::{Fact, Facts, Observed, Rows, Table};
 pub use keyword::is_consent_language;
+pub use media::{CapturedAttachment, NamedAttachment, Outcome, PLACEHOLDER};
 pub use people::Assignment;
 pub use person::{Alias, Name, Person};
 pub use render::render;
@@ -48,18 +51,18 @@ pub use thread::{Cursor, Reacted, Reported, Thread, Turn};
 pub use time::{day, utc};
 pub use version::{TemplateState, TemplateVersion, Told, template_state};
 
-/// Turns one event into facts. Pure and total: what cannot be read gives no fact.
-#[must_use]
-pub fn fold(observed: &Observed<'_>) -> Vec<Row> {
-    let mut facts = Facts::of(observed);
+/// Turns one event into facts and adds them to `rows`. Pure and total: what cannot be read gives no fact.
+pub fn fold(observed: &Observed<'_>, rows: &mut Rows) {
+    let mut facts = Facts::of(observed, rows);
     people::fold(observed, &mut facts);
     talk::fold(observed, &mut facts);
     signal::fold(observed, &mut facts);
     template::fold(observed, &mut facts);
     send::fold(observed, &mut facts);
     coverage::fold(observed, &mut facts);
+    media::fold(observed, &mut facts);
+    observation::fold(observed, &mut facts);
     disposal::fold(observed, &mut facts);
-    facts.into_rows()
 }
 
 #[cfg(test)]

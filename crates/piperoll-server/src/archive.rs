@@ -15,7 +15,6 @@ use tokio::sync::{Mutex, watch};
 
 use crate::coverage::CoverageDesk;
 use crate::follow::{Follower, OpenError, Place, Progress};
-use crate::media::{MediaState, MediaStateError};
 use crate::metrics::Metrics;
 use crate::platform::PlatformTasks;
 use crate::proxy::{Gaps, Proxy};
@@ -72,9 +71,6 @@ pub enum ArchiveError {
     /// The projections could not be opened or made anew.
     #[error("the projections cannot be opened")]
     Projections(#[from] ProjectionError),
-    /// The local state of media could not be opened or made anew.
-    #[error(transparent)]
-    Media(#[from] MediaStateError),
     /// The token file could not be read.
     #[error("the access tokens cannot be read")]
     Tokens(#[from] TokenError),
@@ -104,8 +100,8 @@ pub struct Archive {
     pub(crate) senders: SenderDesk,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) gaps: Gaps,
-    /// What became of attachments.
-    pub(crate) media: MediaState,
+    /// Where local state is.
+    pub(crate) state_dir: PathBuf,
     /// Media fetcher and poller, where they run.
     pub(crate) platform: OnceLock<PlatformTasks>,
     pub(crate) time_zone: Tz,
@@ -142,14 +138,15 @@ impl Archive {
         let described = store.describe();
         let clock = components.clock.clone();
         let projections = components.state_dir.join("projections.redb");
-        let media = MediaState::open(&components.state_dir, ledger)?;
+        let state_dir = components.state_dir.clone();
         let tokens = TokenStore::open(&parts.tokens)?;
         let engine = Arc::new(Engine::open(components, parts.settings).await?);
         let reader = LedgerReader::open(store, ledger).await?.with_keys(keys);
         let place = Place { dir: parts.index_dir, options: parts.index, projections };
         let follower = Follower::start(place, reader.clone(), engine.head()).await?;
         let watch = Watch::start(engine.clone());
-        Ok(Self {
+        let gaps = Gaps::open(&state_dir);
+        let archive = Self {
             engine,
             reader,
             follower,
@@ -157,9 +154,9 @@ impl Archive {
             whatsapp: parts.whatsapp,
             senders: SenderDesk::new(parts.senders),
             proxy: parts.proxy,
-            gaps: Gaps::default(),
+            gaps,
             time_zone: parts.time_zone,
-            media,
+            state_dir,
             platform: OnceLock::new(),
             metrics: Metrics::default(),
             store: StoreView {
@@ -174,7 +171,11 @@ impl Archive {
             tokens,
             watch,
             now: Arc::new(move || Timestamp(clock.now_micros())),
-        })
+        };
+        if let Err(error) = archive.record_gaps().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a gap cannot be recorded yet");
+        }
+        Ok(archive)
     }
 
     /// Stops in order: commits what waits, publishes it, and lets the index finish what it has begun.

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::known::Known;
 use crate::project::{Projected, Projecting};
 use crate::step::{Batch, Step, is_read, steps};
 
@@ -122,6 +123,10 @@ impl Follower {
 
     pub(crate) fn projections(&self) -> Projections {
         self.projected.current()
+    }
+
+    pub(crate) fn known(&self) -> Known {
+        Known::new(self.projected.clone(), self.progress.clone())
     }
 
     pub(crate) fn progress(&self) -> watch::Receiver<Progress> {

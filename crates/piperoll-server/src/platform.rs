@@ -1,11 +1,9 @@
 //! What runs beside the archive: the media fetcher, the poller, and what takes the text out of attachments.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use piperoll_extract::Extractor;
 use piperoll_graph::GraphClient;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -13,13 +11,11 @@ use crate::archive::Archive;
 use crate::media::{MediaFetcher, MediaParts, MediaSettings, TextTaker};
 use crate::poll::{PollParts, PollSettings, Poller};
 
-/// How long a reader waits for the media state to catch up; it is told what is known then.
-const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
-
 /// How the platform is reached and used.
 #[derive(Clone, Debug, Default)]
 pub struct Platform {
-    /// The client; without one, attachments are given up when their life ends, and nothing is polled.
+    /// The client; without one nothing is fetched and nothing is polled. What was named meanwhile is fetched once there
+    /// is one, and coverage says what was not.
     pub graph: Option<GraphClient>,
     /// How media are fetched.
     pub media: MediaSettings,
@@ -31,10 +27,9 @@ pub struct Platform {
 
 /// The running parts.
 pub(crate) struct PlatformTasks {
-    fetcher: MediaFetcher,
+    fetcher: Option<MediaFetcher>,
     poller: Option<Poller>,
     texts: Texts,
-    looked: watch::Receiver<u64>,
 }
 
 /// The running task that takes texts out.
@@ -60,24 +55,24 @@ impl Archive {
 
 impl PlatformTasks {
     fn start(archive: &Archive, platform: Platform) -> Self {
-        let (fetcher, heard) = MediaFetcher::start(MediaParts {
-            engine: archive.engine.clone(),
-            reader: archive.reader.clone(),
-            graph: platform.graph.clone(),
-            settings: platform.media,
-            state: archive.media.clone(),
-            now: archive.now.clone(),
-            metrics: archive.metrics.media.clone(),
+        let fetcher = platform.graph.clone().map(|graph| {
+            MediaFetcher::start(MediaParts {
+                engine: archive.engine.clone(),
+                reader: archive.reader.clone(),
+                graph,
+                settings: platform.media,
+                known: archive.follower.known(),
+                dir: archive.state_dir.clone(),
+                now: archive.now.clone(),
+                metrics: archive.metrics.media.clone(),
+            })
         });
-        let looked = fetcher.looked();
         let poller = platform.graph.map(|graph| {
             Poller::start(PollParts {
                 engine: archive.engine.clone(),
                 graph,
                 settings: platform.poll,
-                state: archive.media.clone(),
-                looked: looked.clone(),
-                templates: heard,
+                known: archive.follower.known(),
                 now: archive.now.clone(),
                 metrics: archive.metrics.poll.clone(),
             })
@@ -87,20 +82,11 @@ impl PlatformTasks {
             engine: archive.engine.clone(),
             reader: archive.reader.clone(),
             extractor,
-            state: archive.media.clone(),
-            looked: looked.clone(),
+            known: archive.follower.known(),
             stop: stop.clone(),
         });
         let texts = Texts { stop, task: Mutex::new(taker.map(|taker| tokio::spawn(taker.run()))) };
-        Self { fetcher, poller, texts, looked }
-    }
-
-    /// Waits until the media state covers the events before `size`, within reason.
-    pub(crate) async fn catch_up(&self, size: u64) {
-        let mut looked = self.looked.clone();
-        let caught_up = looked.wait_for(|looked| *looked >= size);
-        // Too late or closing: what is known is told.
-        drop(tokio::time::timeout(CATCH_UP_WITHIN, caught_up).await);
+        Self { fetcher, poller, texts }
     }
 
     /// Stops all.
@@ -115,6 +101,8 @@ impl PlatformTasks {
         if let Some(poller) = &self.poller {
             poller.close().await;
         }
-        self.fetcher.close().await;
+        if let Some(fetcher) = &self.fetcher {
+            fetcher.close().await;
+        }
     }
 }

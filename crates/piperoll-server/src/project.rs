@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use piperoll_format::{Bucket, LedgerId};
-use piperoll_projections::{ProjectionError, Projections, Row};
+use piperoll_projections::{ProjectionError, Projections, Rows};
 use tokio::time::Instant;
 
 /// How long added facts may be in memory only.
@@ -17,8 +17,8 @@ const DURABLE_AFTER: Duration = Duration::from_secs(5);
 /// Memory of the database for pages.
 const CACHE_BYTES: usize = 128 * 1024 * 1024;
 
-/// Facts that wait to be added together while the follower catches up.
-const WAITING_MAX: usize = 350_000;
+/// Bytes of facts that wait to be added together while the follower catches up: more of them fall on one page.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Where the projections are, and the ones in use: making them anew replaces them.
 #[derive(Clone)]
@@ -59,9 +59,10 @@ fn begin(path: &Path, ledger: LedgerId) -> Result<Projections, ProjectionError> 
     Projections::open(path, ledger, CACHE_BYTES)
 }
 
-/// What one event does to the projections.
+/// What events do to the projections.
 pub(crate) enum Change {
-    Add(u64, Vec<Row>),
+    /// Facts to add, sorted. To add them once more changes nothing.
+    Add(Rows),
     Forget(Bucket),
 }
 
@@ -71,7 +72,7 @@ pub(crate) struct Projecting {
     /// The first event that was not folded.
     pub(crate) next: u64,
     /// Facts that were not added yet: many at once fall on fewer pages.
-    waiting: Vec<Row>,
+    waiting: Vec<Rows>,
     /// The first event whose facts were not added.
     pub(crate) added: u64,
     /// The first event whose facts were not on the disk at `durable_at`.
@@ -86,8 +87,8 @@ impl Projecting {
         Ok(Self { projections, next, waiting, added: next, durable: next, durable_at })
     }
 
-    /// Makes the changes of events up to `next`; those that were made before are left out. While `more` events are
-    /// known to follow, facts may wait for theirs.
+    /// Makes the changes of events up to `next`, unless all were made before. While `more` events are known to follow,
+    /// facts may wait for theirs.
     pub(crate) fn apply(
         &mut self,
         changes: Vec<Change>,
@@ -99,8 +100,7 @@ impl Projecting {
         }
         for change in changes {
             match change {
-                Change::Add(seq, rows) if seq >= self.next => self.waiting.extend(rows),
-                Change::Add(..) => {}
+                Change::Add(rows) => self.waiting.push(rows),
                 Change::Forget(bucket) => {
                     // Facts of this batch are added as well; the cursor stays behind them until its end.
                     self.add(self.next, false)?;
@@ -110,7 +110,8 @@ impl Projecting {
             }
         }
         self.next = next;
-        if more && self.waiting.len() < WAITING_MAX {
+        let waiting: usize = self.waiting.iter().map(Rows::weight).sum();
+        if more && waiting < WAITING_BYTES_MAX {
             return Ok(());
         }
         self.add(next, self.durable_at.elapsed() >= DURABLE_AFTER)
@@ -128,7 +129,7 @@ impl Projecting {
 
     fn add(&mut self, next: u64, durable: bool) -> Result<(), ProjectionError> {
         let rows = std::mem::take(&mut self.waiting);
-        sound(|| self.projections.add(rows, next, durable))?;
+        sound(|| self.projections.add(&rows, next, durable))?;
         self.added = next;
         if durable {
             (self.durable, self.durable_at) = (next, Instant::now());
@@ -138,7 +139,7 @@ impl Projecting {
 }
 
 /// The database panics on pages that make no sense; then the projections are made anew.
-fn sound<T>(work: impl FnOnce() -> Result<T, ProjectionError>) -> Result<T, ProjectionError> {
+pub(crate) fn sound<T>(work: impl FnOnce() -> Result<T, ProjectionError>) -> Result<T, ProjectionError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(ProjectionError::NeedsRebuild { reason: "its pages make no sense".to_owned() })
     })

@@ -10,7 +10,9 @@ use super::history::Piece;
 use super::reference::Pointer;
 use super::rhythm::Arrival;
 use super::signal::Signal;
+use super::Cause;
 use crate::fact::{Facts, Observed, Table};
+use crate::media;
 use crate::time::micros;
 
 /// The entity of what is about the archive itself.
@@ -108,6 +110,10 @@ fn item(observed: &Observed<'_>, number: &str, facts: &mut Facts<'_>) {
             .iter()
             .for_each(|pointer| facts.put(Table::Dangling, number, at, pointer));
     }
+    if media::names_attachments(observed.kind) {
+        media::addressed(observed)
+            .for_each(|index| facts.put(Table::Dangling, number, at, &Pointer::Attachment { index }));
+    }
 }
 
 const fn is_arrival(kind: Kind) -> bool {
@@ -150,7 +156,7 @@ fn history(observed: &Observed<'_>, number: &str, facts: &mut Facts<'_>) {
     }
     chunks(message, number, at, facts);
     let Some(id) = &message.source_id else { return };
-    if message.message_type == "media_placeholder" {
+    if message.message_type == media::PLACEHOLDER {
         facts.put(Table::History, number, at, &Piece::Placeholder { id: id.clone() });
     } else if !message.attachments.is_empty() {
         facts.put(Table::History, number, at, &Piece::Followed { id: id.clone() });
@@ -214,10 +220,10 @@ fn account_observed(observed: &Observed<'_>, number: Option<&str>, facts: &mut F
         _ => None,
     };
     let Some(entity) = entity else { return };
-    if let Some(phone) = find(&document, "display_phone_number").and_then(Value::as_str).and_then(digits)
-        && !entity.starts_with('@')
-    {
-        let arrival = Arrival { phone: Some(phone), account: None, names_only: true };
+    let phone = find(&document, "display_phone_number").and_then(Value::as_str).and_then(digits);
+    let account = document.get("account").and_then(Value::as_str).map(str::to_owned);
+    if (phone.is_some() || account.is_some()) && !entity.starts_with('@') {
+        let arrival = Arrival { phone, account, names_only: true };
         facts.put(Table::Rhythm, &entity, observed.at(), &arrival);
     }
     put_all(account::observed(&document), &entity, observed.at(), facts);
@@ -240,7 +246,12 @@ fn changed(observed: &Observed<'_>, number: Option<&str>, facts: &mut Facts<'_>)
     let read = |key: &str| document.get(key).cloned().unwrap_or_default();
     let state = serde_json::from_value(read("state"));
     let cause = serde_json::from_value(read("cause"));
-    if let (Some(number), Ok(state), Ok(cause)) = (number, state, cause) {
-        facts.put(Table::Coverage, number, observed.at(), &Signal::Noted { state, cause });
-    }
+    let (Some(number), Ok(state), Ok(cause)) = (number, state, cause) else { return };
+    let signal = match (cause, read("to").as_str().and_then(micros), read("count").as_u64()) {
+        (cause @ Cause::SendNotArchived, Some(to), Some(count)) => {
+            Signal::Lost { cause, to: to.max(observed.at()), count, detail: None }
+        }
+        _ => Signal::Noted { state, cause },
+    };
+    facts.put(Table::Coverage, number, observed.at(), &signal);
 }

@@ -208,6 +208,7 @@ impl Projections {
         let pieces = self.facts(Table::History, &number.number, i64::MIN..=to, FACTS_MAX)?;
         let touches = |missing: &Missing| missing.to >= from && missing.from <= to;
         missing.extend(history::missing(&pieces, options.now).into_iter().filter(touches));
+        missing.extend(self.lost(&number.number, from, to)?);
         let (references, is_complete) = self.references(&number.number, from, to, options)?;
         missing.extend(references);
         missing.sort_by_key(|missing| (missing.from, missing.to, missing.cause));
@@ -257,6 +258,18 @@ impl Projections {
         // Where nobody writes, statuses show that something arrives.
         let status = self.facts::<Pointer>(Table::Dangling, number, span, 1)?;
         Ok(arrival.into_iter().chain(status.first().map(|fact| (fact.at, fact.seq))).min())
+    }
+
+    /// What the archive itself put on record as missing.
+    fn lost(&self, number: &str, from: i64, to: i64) -> Result<Vec<Missing>, ProjectionError> {
+        let signals = self.facts::<Signal>(Table::Coverage, number, i64::MIN..=to, FACTS_MAX)?;
+        let lost = signals.into_iter().filter_map(|fact| match fact.value {
+            Signal::Lost { cause, to, count, detail } if to >= from => {
+                Some(Missing { cause, from: fact.at, to, count, evidence: vec![fact.seq], detail })
+            }
+            _ => None,
+        });
+        Ok(lost.collect())
     }
 
     fn downtime(&self, from: i64, to: i64, now: i64) -> Result<Vec<Span>, ProjectionError> {
@@ -322,6 +335,20 @@ impl Projections {
         let max = options.references_max.min(FACTS_MAX);
         let mut pointers = self.newest::<Pointer>(Table::Dangling, number, from..=to, max)?;
         let is_complete = pointers.len() < max;
+        let mut failed = None;
+        pointers.retain(|pointer| match pointer.value {
+            Pointer::Attachment { index } => match self.attachment_outcome(pointer.seq, index) {
+                Ok(outcome) => outcome.is_none(),
+                Err(error) => {
+                    failed = Some(error);
+                    true
+                }
+            },
+            _ => true,
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
         pointers.reverse();
         let mut known: HashMap<String, Known> = HashMap::new();
         for target in pointers.iter().filter_map(|pointer| pointer.value.target()) {

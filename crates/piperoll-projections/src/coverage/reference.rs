@@ -34,6 +34,11 @@ pub(crate) enum Pointer {
     Unsupported { code: i64 },
     /// An attachment that could not be had.
     Media { message_seq: Option<u64>, reason: String },
+    /// An attachment of the item itself.
+    Attachment {
+        #[serde(rename = "i")]
+        index: u32,
+    },
 }
 
 impl Pointer {
@@ -41,7 +46,7 @@ impl Pointer {
     pub(super) fn target(&self) -> Option<&str> {
         match self {
             Self::Status { target, .. } | Self::Reference { target, .. } => Some(target),
-            Self::Unsupported { .. } | Self::Media { .. } => None,
+            Self::Unsupported { .. } | Self::Media { .. } | Self::Attachment { .. } => None,
         }
     }
 }
@@ -55,7 +60,8 @@ pub(super) struct Known {
     pub(super) sent: bool,
 }
 
-/// Tells what is missing by what points at it, oldest first. `known` knows every target.
+/// Tells what is missing by what points at it, oldest first. `known` knows every target, and attachments that were
+/// captured or given up are not among the pointers.
 pub(super) fn missing(pointers: &[Fact<Pointer>], known: &HashMap<String, Known>, now: i64) -> Vec<Missing> {
     let mut found: BTreeMap<Cause, Missing> = BTreeMap::new();
     // Several statuses of one message are one message that is missing.
@@ -71,6 +77,7 @@ pub(super) fn missing(pointers: &[Fact<Pointer>], known: &HashMap<String, Known>
             Pointer::Reference { .. } if !known.content => (Cause::DanglingReference, None),
             Pointer::Unsupported { code } => (Cause::Unsupported, Some(format!("error {code}"))),
             Pointer::Media { reason, .. } => (Cause::MediaUnavailable, Some(reason.clone())),
+            Pointer::Attachment { .. } => (Cause::MediaNotFetched, None),
             Pointer::Status { .. } | Pointer::Reference { .. } => continue,
         };
         if target.is_some_and(|target| !counted.insert((cause, target))) {

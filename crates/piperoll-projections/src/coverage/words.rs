@@ -57,6 +57,7 @@ impl Cause {
             }
             Self::SubscriptionMissing => "no app is subscribed to the account: no webhook is sent",
             Self::CallbackChanged => "webhooks are sent to another address than before",
+            Self::CallbackForeign => "webhooks are sent to an address that is not the archive's",
             Self::DeviceWiped => "the phone was wiped",
             Self::DeviceOffline => "the phone cannot be reached by the device management",
             Self::DowntimeLost => {
@@ -70,11 +71,15 @@ impl Cause {
             Self::HistoryDeclined => "the business declined to share the chat history",
             Self::HistoryIncomplete => "pieces of the chat history did not come",
             Self::HistoryMedia => "attachments of the chat history never followed",
+            Self::SendNotArchived => {
+                "requests to send, or their answers, that went through while the archive could store nothing"
+            }
             Self::OrphanStatus => "messages whose delivery is known and whose content is not",
             Self::ReadWithoutSent => "messages that were read and never reported as sent",
             Self::DanglingReference => "answers, edits, deletions or reactions to messages that are not here",
             Self::Unsupported => "messages that WhatsApp announced without their content",
             Self::MediaUnavailable => "attachments that could not be fetched",
+            Self::MediaNotFetched => "attachments that were not fetched yet",
         }
     }
 }
@@ -99,6 +104,12 @@ impl Missing {
                 let end = until(self.to.saturating_add(MEDIA_LIFE))?;
                 format!("the attachment can be fetched until {end}, 7 days after the message")
             }
+            Cause::MediaNotFetched => match until(self.to.saturating_add(MEDIA_LIFE)) {
+                Some(end) => {
+                    format!("run `piperoll serve` with `[graph]` configured until {end}, 7 days after the message")
+                }
+                None => phone.to_owned(),
+            },
             Cause::Downtime | Cause::DowntimeLost => match until(self.to.saturating_add(REPEATS)) {
                 Some(end) => format!("WhatsApp may repeat until {end}; for the rest, {phone}"),
                 None => phone.to_owned(),
@@ -114,6 +125,7 @@ impl Missing {
             | Cause::NotOnBusinessApp
             | Cause::SubscriptionMissing
             | Cause::CallbackChanged
+            | Cause::CallbackForeign
                 if is_over =>
             {
                 format!("WhatsApp does not repeat that time; {phone}")
@@ -126,8 +138,11 @@ impl Missing {
             }
             Cause::SubscriptionMissing => "subscribe the app to the account again".to_owned(),
             Cause::CallbackChanged => "set the callback address back to the archive".to_owned(),
+            Cause::CallbackForeign => format!(
+                "remove the override or set it to the archive; WhatsApp does not repeat the time between, so {phone}"
+            ),
             Cause::PermissionLost => "give the archive a new token for the account".to_owned(),
-            Cause::OrphanStatus => {
+            Cause::SendNotArchived | Cause::OrphanStatus => {
                 "let the sending system use the proxy or the journal, and hand in these messages from its own log"
                     .to_owned()
             }

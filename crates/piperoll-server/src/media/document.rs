@@ -1,10 +1,8 @@
-//! The documents of `media.` events, and of what a poller observed.
+//! The documents of `media.` events.
 
-use piperoll_extract::{Extracted, Extractor, NoText};
-use piperoll_format::{Kind, Seq};
+use piperoll_extract::{Extracted, NoText};
+use piperoll_format::Seq;
 use serde::{Deserialize, Serialize};
-
-use super::state::{AttachmentKey, Change, Done};
 
 /// An attachment is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +77,21 @@ pub(crate) enum Reason {
     GaveUp,
 }
 
+impl Reason {
+    /// Returns the stored text form.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::NotFound => "not-found",
+            Self::TooLarge => "too-large",
+            Self::RefusedHost => "refused-host",
+            Self::Placeholder => "placeholder",
+            Self::Unauthorised => "unauthorised",
+            Self::GaveUp => "gave-up",
+        }
+    }
+}
+
 /// The text of an attachment, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TextDocument {
@@ -109,55 +122,4 @@ impl TextDocument {
         let CapturedDocument { message_seq, attachment, .. } = *captured;
         Self { media_seq: by.0, message_seq, attachment, text, is_cut, reason }
     }
-}
-
-/// What a poller saw.
-#[derive(Debug, Deserialize)]
-struct ObservedDocument {
-    object: String,
-    id: String,
-    #[serde(default)]
-    status: u16,
-    #[serde(default)]
-    answer: serde_json::Value,
-}
-
-/// Reads what an event of the archive's own says about attachments and observations; nothing when it is no such
-/// document.
-pub(crate) fn read(kind: Kind, seq: Seq, recorded_at: u64, document: &[u8]) -> Vec<Change> {
-    changes(kind, seq, recorded_at, document).unwrap_or_default()
-}
-
-fn changes(kind: Kind, seq: Seq, recorded_at: u64, document: &[u8]) -> Option<Vec<Change>> {
-    let key = |message: u64, index: u32| AttachmentKey { message: Seq(message), index };
-    Some(match kind {
-        Kind::MediaCaptured => {
-            let captured: CapturedDocument = serde_json::from_slice(document).ok()?;
-            let key = key(captured.message_seq, captured.attachment);
-            let media_type = captured.mime_type.as_deref().unwrap_or_default();
-            let has_text = Extractor::supports(media_type, captured.filename.as_deref());
-            let wants_text = has_text.then_some(Change::WantsText(seq));
-            std::iter::once(Change::Done(key, Done::Captured(seq))).chain(wants_text).collect()
-        }
-        Kind::MediaUnavailable => {
-            let given_up: UnavailableDocument = serde_json::from_slice(document).ok()?;
-            let key = key(given_up.message_seq, given_up.attachment);
-            vec![Change::Done(key, Done::Unavailable(seq))]
-        }
-        Kind::MediaText => {
-            let text: TextDocument = serde_json::from_slice(document).ok()?;
-            vec![Change::HasText(Seq(text.media_seq))]
-        }
-        Kind::AccountObserved => {
-            let observed: ObservedDocument = serde_json::from_slice(document).ok()?;
-            let digest = crate::poll::digest_of(observed.status, &observed.answer);
-            let key = format!("{}:{}", observed.object, observed.id);
-            vec![Change::Observed { key, digest, at: recorded_at }]
-        }
-        Kind::TemplateSnapshot => {
-            let (key, digest) = crate::poll::template_digest(document)?;
-            vec![Change::Observed { key, digest, at: recorded_at }]
-        }
-        _ => Vec::new(),
-    })
 }

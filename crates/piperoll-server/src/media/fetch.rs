@@ -9,16 +9,16 @@ use piperoll_engine::{Engine, EngineError};
 use piperoll_export::message_of;
 use piperoll_format::{Facts, Kind, Submission, SubmissionGroup};
 use piperoll_graph::{Download, GraphClient, GraphError, MediaInfo};
+use piperoll_projections::{PLACEHOLDER, ProjectionError};
 use piperoll_sources::Attachment;
 use piperoll_verify::{LedgerReader, ReadError};
 use tokio::sync::Semaphore;
 
 use super::document::{CapturedDocument, Reason, UnavailableDocument};
-use super::fold::PLACEHOLDER;
 use super::receive::{PIECE_BYTES, ReceiveError, Received, receive};
-use super::state::Waiting;
-use super::{MediaSettings, digest};
+use super::{AttachmentKey, MediaSettings, Waiting, digest};
 use crate::archive::Now;
+use crate::known::Known;
 use crate::wire::hex;
 
 /// Addresses that are asked for in one try.
@@ -40,8 +40,9 @@ const COMMIT_AGAIN: Duration = Duration::from_millis(200);
 pub(crate) struct Fetcher {
     pub(crate) engine: Arc<Engine>,
     pub(crate) reader: LedgerReader,
-    pub(crate) graph: Option<GraphClient>,
+    pub(crate) graph: GraphClient,
     pub(crate) settings: MediaSettings,
+    pub(crate) known: Known,
     /// Where files without a name are made.
     pub(crate) dir: PathBuf,
     pub(crate) now: Now,
@@ -55,7 +56,7 @@ pub(crate) enum Outcome {
     Captured { bytes: u64 },
     /// It is given up, and that is committed.
     Unavailable,
-    /// The message was destroyed: there is nothing to attach to.
+    /// There is nothing to do: the message was destroyed, or it is known by now what became of the attachment.
     Gone,
     /// It must be tried again.
     Later { trouble: Trouble },
@@ -66,12 +67,12 @@ pub(crate) enum Outcome {
 pub(crate) enum Trouble {
     #[error(transparent)]
     Graph(#[from] GraphError),
-    #[error("no access to the platform is configured")]
-    NoAccess,
     #[error("the local disk failed")]
     Disk(#[source] std::io::Error),
     #[error("the ledger could not be read")]
     Read(#[source] ReadError),
+    #[error("the projections could not be read")]
+    Projections(#[source] ProjectionError),
     #[error("the ledger does not take events")]
     Commit(#[source] EngineError),
 }
@@ -100,7 +101,7 @@ impl Trouble {
 
     /// Tells whether the trouble is the archive's own, so that it says nothing about the attachment.
     const fn is_own(&self) -> bool {
-        matches!(self, Self::Disk(_) | Self::Read(_) | Self::Commit(_))
+        matches!(self, Self::Disk(_) | Self::Read(_) | Self::Projections(_) | Self::Commit(_))
     }
 }
 
@@ -115,6 +116,13 @@ struct Wanted {
 impl Fetcher {
     /// Tries once; `waiting.attempts` are the tries before.
     pub(crate) async fn try_once(&self, waiting: &Waiting) -> Outcome {
+        // A commit whose outcome stayed open may have succeeded, and another writer may have been here.
+        let AttachmentKey { message, index } = waiting.key;
+        match self.known.read(move |known| known.attachment_outcome(message.0, index)).await {
+            Ok(None) => {}
+            Ok(Some(_)) => return Outcome::Gone,
+            Err(error) => return Outcome::Later { trouble: Trouble::Projections(error) },
+        }
         let wanted = match self.wanted(waiting).await {
             Ok(Some(wanted)) => wanted,
             Ok(None) => return Outcome::Gone,
@@ -167,7 +175,7 @@ impl Fetcher {
 
     /// Downloads and commits; returns the length.
     async fn capture(&self, waiting: &Waiting, wanted: &Wanted) -> Result<u64, Trouble> {
-        let graph = self.graph.as_ref().ok_or(Trouble::NoAccess)?;
+        let graph = &self.graph;
         let id = wanted.attachment.media_id.as_deref().unwrap_or_default();
         let (received, info, source) = if id.contains("://") {
             let download = graph.link_download(id, self.settings.bytes_max).await?;

@@ -1,35 +1,37 @@
 //! The media fetcher: a follower that fetches what messages name and commits it beside them.
 //!
 //! What is still to be fetched follows from the ledger alone: attachments of messages for which there is neither a
-//! `media.captured` nor a `media.unavailable` event. The list on local disk spares reading the ledger again.
+//! `media.captured` nor a `media.unavailable` event. The projections keep that list, whether anything is fetched or not.
 
 pub(crate) mod digest;
+mod desk;
 mod document;
 mod fetch;
-mod fold;
 mod metrics;
 mod read;
 mod receive;
-mod state;
 mod text;
+mod tries;
 mod work;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use piperoll_engine::Engine;
+use piperoll_format::Seq;
 use piperoll_graph::GraphClient;
 use piperoll_verify::LedgerReader;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::Now;
+use crate::known::Known;
+pub(crate) use desk::AttachmentDesk;
 pub(crate) use document::CapturedDocument;
 pub(crate) use metrics::MediaMetrics;
 pub(crate) use read::AttachmentBody;
-pub(crate) use state::MediaState;
-pub use state::MediaStateError;
 pub(crate) use text::TextTaker;
 
 /// How media are fetched.
@@ -65,13 +67,34 @@ impl Default for MediaSettings {
     }
 }
 
+/// An attachment: the message that names it, and which of its attachments it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AttachmentKey {
+    pub(crate) message: Seq,
+    pub(crate) index: u32,
+}
+
+/// An attachment that is neither captured nor given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) key: AttachmentKey,
+    /// When the message was recorded, in microseconds.
+    pub(crate) since: u64,
+    /// Tries that failed.
+    pub(crate) attempts: u32,
+    /// The business number, empty if unknown.
+    pub(crate) number: String,
+}
+
 /// What the fetcher works with.
 pub(crate) struct MediaParts {
     pub(crate) engine: Arc<Engine>,
     pub(crate) reader: LedgerReader,
-    pub(crate) graph: Option<GraphClient>,
+    pub(crate) graph: GraphClient,
     pub(crate) settings: MediaSettings,
-    pub(crate) state: MediaState,
+    pub(crate) known: Known,
+    /// Where local state is.
+    pub(crate) dir: PathBuf,
     pub(crate) now: Now,
     pub(crate) metrics: MediaMetrics,
 }
@@ -79,42 +102,36 @@ pub(crate) struct MediaParts {
 /// The running fetcher.
 pub(crate) struct MediaFetcher {
     stop: CancellationToken,
-    looked: watch::Receiver<u64>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl MediaFetcher {
-    /// Starts to follow and to fetch. The other end hears of templates that webhooks said something about.
-    pub(crate) fn start(parts: MediaParts) -> (Self, mpsc::UnboundedReceiver<String>) {
+    /// Starts to fetch what is named.
+    pub(crate) fn start(parts: MediaParts) -> Self {
         let stop = CancellationToken::new();
-        let (templates, heard) = mpsc::unbounded_channel();
-        let (sender, looked) = watch::channel(0);
         let head = parts.engine.head();
+        let tries = tries::Tries::open(&parts.dir, parts.engine.ledger());
         let fetcher = fetch::Fetcher {
             engine: parts.engine,
             reader: parts.reader,
             graph: parts.graph,
             settings: parts.settings,
-            dir: parts.state.dir().to_owned(),
+            known: parts.known.clone(),
+            dir: parts.dir,
             now: parts.now,
             pieces: Semaphore::new(fetch::PIECES_IN_FLIGHT),
         };
         let worker = work::Worker {
-            state: parts.state,
+            known: parts.known,
+            next: 0,
             fetcher: Arc::new(fetcher),
             head,
             stop: stop.clone(),
             metrics: parts.metrics,
-            templates,
-            looked: sender,
+            tries,
         };
         let task = tokio::spawn(worker.run());
-        (Self { stop, looked, task: Mutex::new(Some(task)) }, heard)
-    }
-
-    /// Tells how far the list of what to fetch is: every event with a lower `seq` was looked at.
-    pub(crate) fn looked(&self) -> watch::Receiver<u64> {
-        self.looked.clone()
+        Self { stop, task: Mutex::new(Some(task)) }
     }
 
     /// Stops; what is under way is given up and fetched again after the next start.

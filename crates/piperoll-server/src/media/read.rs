@@ -6,13 +6,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use piperoll_format::{Kind, Seq};
+use piperoll_projections::Outcome;
 use piperoll_verify::{LedgerReader, ReadError};
 use sha2::{Digest as _, Sha256};
 
 use super::digest::read_sha256;
 use super::document::{CapturedDocument, UnavailableDocument};
-use super::fold::fold;
-use super::state::{AttachmentKey, Done, MediaState};
 use crate::access::Access;
 use crate::archive::Archive;
 use crate::error::{ApiError, ErrorCode};
@@ -48,12 +47,16 @@ impl Archive {
         seq: Seq,
         index: u32,
     ) -> Result<AttachmentBody, ApiError> {
-        let key = AttachmentKey { message: seq, index };
-        let state = self.media_state().await?;
-        let captured = match state.done(key).map_err(ApiError::internal)? {
-            Some(Done::Captured(by)) => by,
-            Some(Done::Unavailable(by)) => {
-                let why = read_document::<UnavailableDocument>(&self.reader, by).await?.detail;
+        let mut outcome = self.outcome(seq, index).await?;
+        if outcome.is_none() {
+            let size = self.engine.head().borrow().size;
+            self.follower.known().catch_up(size).await;
+            outcome = self.outcome(seq, index).await?;
+        }
+        let captured = match outcome {
+            Some(Outcome::Captured(by)) => Seq(by),
+            Some(Outcome::Unavailable(by)) => {
+                let why = read_document::<UnavailableDocument>(&self.reader, Seq(by)).await?.detail;
                 let message = format!("attachment {index} of event {seq} is not available: {why}");
                 return Err(ApiError::new(ErrorCode::NotFound, message));
             }
@@ -85,24 +88,19 @@ impl Archive {
         })
     }
 
-    /// Tells for each attachment of an event what became of it.
+    /// Tells for each attachment of an event what became of it, as far as is projected.
     pub(crate) async fn attachment_views(
         &self,
         seq: Seq,
         count: usize,
     ) -> Result<Vec<AttachmentView>, ApiError> {
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let state = self.media_state().await?;
         let mut views = Vec::with_capacity(count);
         for index in 0..u32::try_from(count).unwrap_or(u32::MAX) {
-            let done = state.done(AttachmentKey { message: seq, index }).map_err(ApiError::internal)?;
-            views.push(match done {
-                Some(Done::Captured(by)) => AttachmentView::captured(index, by.0),
-                Some(Done::Unavailable(by)) => {
-                    let document = read_document::<UnavailableDocument>(&self.reader, by).await;
-                    AttachmentView::unavailable(index, by.0, document.ok().map(|document| document.detail))
+            views.push(match self.outcome(seq, index).await? {
+                Some(Outcome::Captured(by)) => AttachmentView::captured(index, by),
+                Some(Outcome::Unavailable(by)) => {
+                    let document = read_document::<UnavailableDocument>(&self.reader, Seq(by)).await;
+                    AttachmentView::unavailable(index, by, document.ok().map(|document| document.detail))
                 }
                 None => AttachmentView::waiting(index),
             });
@@ -110,18 +108,15 @@ impl Archive {
         Ok(views)
     }
 
-    /// Returns the state, after it has caught up with what is committed now.
-    async fn media_state(&self) -> Result<MediaState, ApiError> {
-        let (size, state) = (self.engine.head().borrow().size, self.media.clone());
-        match self.platform.get() {
-            Some(running) => running.catch_up(size).await,
-            None => fold(&state, &self.reader, size, drop).await.map_err(ApiError::internal)?,
-        }
-        Ok(state)
+    /// Tells what became of an attachment, as far as is projected.
+    pub(crate) async fn outcome(&self, seq: Seq, index: u32) -> Result<Option<Outcome>, ApiError> {
+        let known = self.follower.known();
+        let outcome = known.read(move |projections| projections.attachment_outcome(seq.0, index)).await;
+        outcome.map_err(ApiError::internal)
     }
 }
 
-async fn read_document<T: serde::de::DeserializeOwned>(
+pub(super) async fn read_document<T: serde::de::DeserializeOwned>(
     reader: &LedgerReader,
     seq: Seq,
 ) -> Result<T, ApiError> {

@@ -11,14 +11,14 @@ use futures::TryStreamExt as _;
 use piperoll_engine::{Engine, EngineError};
 use piperoll_extract::{Extracted, Extractor, NoText};
 use piperoll_format::{Kind, Seq, Submission, SubmissionGroup};
+use piperoll_projections::{CapturedAttachment, Fact, ProjectionError};
 use piperoll_verify::{LedgerReader, ReadError};
-use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 use tokio_util::sync::CancellationToken;
 
 use super::document::{CapturedDocument, TextDocument};
 use super::read::pieces;
-use super::state::{MediaState, MediaStateError};
+use crate::known::Known;
 
 /// Attachments that are looked up at once.
 const BATCH: usize = 64;
@@ -31,8 +31,7 @@ pub(crate) struct TextTaker {
     pub(crate) engine: Arc<Engine>,
     pub(crate) reader: LedgerReader,
     pub(crate) extractor: Extractor,
-    pub(crate) state: MediaState,
-    pub(crate) looked: watch::Receiver<u64>,
+    pub(crate) known: Known,
     pub(crate) stop: CancellationToken,
 }
 
@@ -40,7 +39,7 @@ pub(crate) struct TextTaker {
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error(transparent)]
-    State(#[from] MediaStateError),
+    State(#[from] ProjectionError),
     #[error("the ledger could not be read")]
     Read(#[from] ReadError),
     #[error("the ledger does not take events")]
@@ -57,39 +56,58 @@ impl TextTaker {
     }
 
     async fn work(&mut self) {
+        // First it must be known which texts were taken out before.
+        let (mut next, mut position) = (0, self.engine.head().borrow().size);
         loop {
-            let pause = match self.take_all().await {
-                Ok(()) => None,
+            if !self.known.reach(position).await {
+                return;
+            }
+            match self.take_all(&mut next).await {
+                Ok(()) => position = next + 1,
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "texts of attachments will be tried again");
-                    Some(RETRY_AFTER)
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "texts of attachments will be tried again"
+                    );
+                    tokio::time::sleep(RETRY_AFTER).await;
                 }
-            };
-            match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
-                // An error means that nothing new will be heard of.
-                None if self.looked.changed().await.is_err() => return,
-                None => {}
             }
         }
     }
 
-    async fn take_all(&mut self) -> Result<(), Trouble> {
-        let _ = self.looked.borrow_and_update();
+    /// Works off the list from position `next` on, and moves that.
+    async fn take_all(&self, next: &mut u64) -> Result<(), Trouble> {
         loop {
-            let waiting = self.state.without_text(BATCH)?;
-            if waiting.is_empty() {
+            let (from, position) = (*next, self.known.position());
+            let listed =
+                self.known.read(move |projections| projections.captured_attachments(from, BATCH)).await?;
+            let is_last = listed.len() < BATCH;
+            for captured in listed {
+                let seq = Seq(captured.seq);
+                if self.is_wanted(&captured).await? {
+                    match self.take(seq).await {
+                        Err(Trouble::Read(error)) if error.is_destroyed() => {}
+                        done => done?,
+                    }
+                }
+                *next = seq.0 + 1;
+            }
+            if is_last {
+                *next = position.max(*next);
                 return Ok(());
             }
-            for captured in waiting {
-                match self.take(captured).await {
-                    Err(Trouble::Read(error)) if error.is_destroyed() => {}
-                    done => done?,
-                }
-                self.state.has_text(captured)?;
-            }
         }
+    }
+
+    /// Tells whether an attachment may have text that was not taken out.
+    async fn is_wanted(&self, captured: &Fact<CapturedAttachment>) -> Result<bool, Trouble> {
+        let (seq, attachment) = (captured.seq, &captured.value);
+        let media_type = attachment.media_type.as_deref().unwrap_or_default();
+        let name = attachment.extension.as_ref().map(|extension| format!(".{extension}"));
+        if !Extractor::supports(media_type, name.as_deref()) {
+            return Ok(false);
+        }
+        Ok(!self.known.read(move |projections| projections.has_attachment_text(seq)).await?)
     }
 
     /// Takes the text out of one attachment, and commits it or the reason why there is none.

@@ -1,39 +1,42 @@
-//! The worker: follows the ledger, keeps the list of what to fetch, and starts tries, a few at a time and fairly.
+//! The worker: reads on in the list of what messages name, and starts tries, a few at a time and fairly.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use piperoll_engine::Head;
+use piperoll_format::Seq;
 use piperoll_graph::GraphError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::RetryPauses;
 use super::fetch::{Fetcher, Outcome, Trouble};
-use super::fold::{Folded, fold};
 use super::metrics::MediaMetrics;
-use super::state::{AttachmentKey, Change, MediaState, Waiting};
+use super::tries::{Tried, Tries};
+use super::{AttachmentKey, RetryPauses, Waiting};
+use crate::known::Known;
 
-/// The pause between two looks at new events.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// The pause after the ledger or the local state failed.
+/// The pause after the projections failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long tries that failed may be in memory only.
+const SAVE_AFTER: Duration = Duration::from_secs(5);
+
+/// Attachments that are read at once.
+const PAGE: usize = 4_096;
 
 /// What the worker's task owns.
 pub(crate) struct Worker {
-    pub(crate) state: MediaState,
+    pub(crate) known: Known,
+    /// What events before this position name is on the desk.
+    pub(crate) next: u64,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) head: watch::Receiver<Head>,
     pub(crate) stop: CancellationToken,
     pub(crate) metrics: MediaMetrics,
-    /// Templates that webhooks said something about.
-    pub(crate) templates: mpsc::UnboundedSender<String>,
-    /// Every event with a lower `seq` was looked at.
-    pub(crate) looked: watch::Sender<u64>,
+    pub(crate) tries: Tries,
 }
 
 impl Worker {
@@ -41,78 +44,105 @@ impl Worker {
     pub(crate) async fn run(mut self) {
         let mut desk = Desk::default();
         let mut tries: JoinSet<(Waiting, Outcome)> = JoinSet::new();
-        // What waited when the process ended is tried at once; but first it must be known what became of it.
-        while !self.look(None).await {
+        // First it must be known what became of everything that is named.
+        let size = self.head.borrow().size;
+        if self.stop.clone().run_until_cancelled(self.known.reach(size)).await != Some(true) {
+            return;
+        }
+        while !self.look(&mut desk).await {
             if self.pause(RETRY_AFTER).await {
                 return;
             }
         }
-        match self.state.waiting() {
-            Ok(waiting) => waiting.into_iter().for_each(|waiting| desk.add(waiting, Instant::now())),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "media will not be fetched");
-            }
-        }
-        let mut looked_at = Instant::now();
+        self.tries.retain(|key| desk.waiting.contains_key(&key));
+        let mut saved_at = Instant::now();
         loop {
             self.start(&mut desk, &mut tries);
             self.metrics.waiting.set(desk.waiting() as u64);
-            let next_due = desk.next_due(self.fetcher.settings.concurrency);
+            let save_at = self.tries.is_changed().then_some(saved_at + SAVE_AFTER);
+            let next_due = desk.next_due(self.fetcher.settings.concurrency).into_iter().chain(save_at).min();
             let due = async {
                 match next_due {
                     Some(due) => tokio::time::sleep_until(due).await,
                     None => std::future::pending().await,
                 }
             };
-            // The size, and not whether it changed, because this future is dropped when another is ready first.
-            let (head, known) = (&mut self.head, *self.looked.borrow());
-            let new = async {
-                let changed = head.wait_for(|head| head.size > known).await.map(drop);
-                tokio::time::sleep_until(looked_at + LOOK_EVERY).await;
-                changed
-            };
+            let beyond = self.next + 1;
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 Some(joined) = tries.join_next() => match joined {
                     Ok((waiting, outcome)) => self.settle(&mut desk, waiting, outcome),
                     Err(error) => tracing::error!(%error, "a try to fetch media ended in a panic"),
                 },
-                () = due => {}
-                changed = new => {
-                    if changed.is_err() {
-                        break;
-                    }
-                    looked_at = Instant::now();
-                    if !self.look(Some(&mut desk)).await && self.pause(RETRY_AFTER).await {
+                () = due => if save_at.is_some_and(|save_at| save_at <= Instant::now()) {
+                    self.save();
+                    saved_at = Instant::now();
+                },
+                is_going_on = self.known.reach(beyond) => {
+                    let looked = is_going_on && (self.look(&mut desk).await || !self.pause(RETRY_AFTER).await);
+                    if !looked {
                         break;
                     }
                 }
             }
         }
         tries.shutdown().await;
+        self.save();
     }
 
-    /// Reads new events; false when that failed and must be done again.
-    async fn look(&mut self, desk: Option<&mut Desk>) -> bool {
-        let size = self.head.borrow().size;
-        let (templates, mut desk) = (self.templates.clone(), desk);
-        let then = |folded: Folded| {
-            // What was said before the start is in the first list that is asked for.
-            let Some(desk) = desk.as_deref_mut() else { return };
-            // An error means that nobody polls templates.
-            folded.templates.into_iter().for_each(|id| drop(templates.send(id)));
-            desk.change(folded.changes);
-        };
-        match fold(&self.state, &self.fetcher.reader, size, then).await {
-            Ok(()) => {
-                let _old = self.looked.send_replace(size);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "media will be looked for again");
-                false
+    fn save(&mut self) {
+        if self.tries.is_changed()
+            && let Err(error) = self.tries.save()
+        {
+            tracing::warn!(%error, "after a restart, media will be tried at once");
+        }
+    }
+
+    /// Puts what new events name on the desk; false when that failed and must be done again.
+    async fn look(&mut self, desk: &mut Desk) -> bool {
+        loop {
+            let (from, position) = (self.next, self.known.position());
+            let listed = self.known.read(move |projections| {
+                let named = projections.named_attachments(from, PAGE)?;
+                let (next, is_last) = (named.last().map(|named| named.seq + 1), named.len() < PAGE);
+                let mut waiting = Vec::new();
+                for named in named {
+                    if projections.attachment_outcome(named.seq, named.value.index)?.is_none() {
+                        waiting.push(Waiting {
+                            key: AttachmentKey { message: Seq(named.seq), index: named.value.index },
+                            since: named.value.since,
+                            attempts: 0,
+                            number: named.value.number.unwrap_or_default(),
+                        });
+                    }
+                }
+                Ok((waiting, next.filter(|_| !is_last)))
+            });
+            let (waiting, next) = match listed.await {
+                Ok(listed) => listed,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "media will be looked for again");
+                    return false;
+                }
+            };
+            waiting.into_iter().for_each(|waiting| self.add(desk, waiting));
+            self.next = next.unwrap_or_else(|| position.max(self.next));
+            if next.is_none() {
+                return true;
             }
         }
+    }
+
+    /// Puts an attachment on the desk, due when an earlier process would have tried it again.
+    fn add(&self, desk: &mut Desk, mut waiting: Waiting) {
+        let mut due = Instant::now();
+        if let Some(Tried { attempts, next_at }) = self.tries.get(waiting.key) {
+            waiting.attempts = attempts;
+            // A clock that was wrong must not keep it waiting.
+            let pause = Duration::from_micros(next_at.saturating_sub((self.fetcher.now)().0));
+            due += pause.min(self.fetcher.settings.pauses.most);
+        }
+        desk.add(waiting, due);
     }
 
     /// Starts as many tries as may run.
@@ -128,38 +158,28 @@ impl Worker {
     }
 
     /// Does what follows from a try.
-    fn settle(&self, desk: &mut Desk, mut waiting: Waiting, outcome: Outcome) {
+    fn settle(&mut self, desk: &mut Desk, mut waiting: Waiting, outcome: Outcome) {
         desk.end(&waiting);
-        let kept = match outcome {
+        match outcome {
             Outcome::Captured { bytes } => {
                 let _ = self.metrics.captured.inc();
                 let _ = self.metrics.bytes.inc_by(bytes);
                 self.metrics.degraded.set(0);
-                Ok(())
             }
-            Outcome::Unavailable => {
-                let _ = self.metrics.unavailable.inc();
-                Ok(())
-            }
-            Outcome::Gone => self.state.forget(waiting.key),
+            Outcome::Unavailable => drop(self.metrics.unavailable.inc()),
+            Outcome::Gone => {}
             Outcome::Later { trouble } => {
                 waiting.attempts = waiting.attempts.saturating_add(1);
-                let kept = self.state.tried(&waiting);
-                // A commit whose outcome stayed open may have succeeded.
-                if !matches!(self.state.done(waiting.key), Ok(Some(_))) {
-                    self.postpone(desk, waiting, &trouble);
-                }
-                kept
+                self.postpone(desk, waiting, &trouble);
+                return;
             }
-        };
-        if let Err(error) = kept {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a try could not be noted");
         }
+        self.tries.forget(waiting.key);
     }
 
-    fn postpone(&self, desk: &mut Desk, waiting: Waiting, trouble: &Trouble) {
+    fn postpone(&mut self, desk: &mut Desk, waiting: Waiting, trouble: &Trouble) {
         let now = Instant::now();
-        let pause = self.fetcher.settings.pauses.after(waiting.attempts);
+        let mut pause = self.fetcher.settings.pauses.after(waiting.attempts);
         tracing::debug!(
             seq = waiting.key.message.0,
             error = trouble as &dyn std::error::Error,
@@ -168,18 +188,17 @@ impl Worker {
         match trouble {
             Trouble::Graph(GraphError::RateLimited { retry_after }) => {
                 // The limit is the app's, not the object's.
-                let pause = retry_after.unwrap_or(pause);
+                pause = retry_after.unwrap_or(pause);
                 desk.paused_until = Some(now + pause);
-                desk.add(waiting, now + pause);
             }
-            Trouble::Graph(GraphError::Unauthorised { .. }) => {
-                if self.metrics.degraded.set(1) == 0 {
-                    tracing::error!(%trouble, "media cannot be fetched; they are lost when their life ends");
-                }
-                desk.add(waiting, now + pause);
+            Trouble::Graph(GraphError::Unauthorised { .. }) if self.metrics.degraded.set(1) == 0 => {
+                tracing::error!(%trouble, "media cannot be fetched; they are lost when their life ends");
             }
-            _ => desk.add(waiting, now + pause),
+            _ => {}
         }
+        let next_at = (self.fetcher.now)().0.saturating_add(micros(pause));
+        self.tries.note(waiting.key, Tried { attempts: waiting.attempts, next_at });
+        desk.add(waiting, now + pause);
     }
 
     /// Waits; true when it was stopped.
@@ -189,6 +208,10 @@ impl Worker {
             () = tokio::time::sleep(pause) => false,
         }
     }
+}
+
+fn micros(pause: Duration) -> u64 {
+    u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl RetryPauses {
@@ -215,24 +238,6 @@ impl Desk {
         }
         let _new = self.queues.entry(waiting.number.clone()).or_default().insert((due, waiting.key));
         let _old = self.waiting.insert(waiting.key, waiting);
-    }
-
-    fn change(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            match change {
-                Change::Wait(waiting) => self.add(waiting, Instant::now()),
-                Change::Done(key, _) => self.remove(key),
-                Change::WantsText(_) | Change::HasText(_) | Change::Observed { .. } => {}
-            }
-        }
-    }
-
-    fn remove(&mut self, key: AttachmentKey) {
-        let Some(waiting) = self.waiting.remove(&key) else { return };
-        if let Some(queue) = self.queues.get_mut(&waiting.number) {
-            queue.retain(|(_, waiting)| *waiting != key);
-        }
-        self.queues.retain(|_, queue| !queue.is_empty());
     }
 
     fn end(&mut self, waiting: &Waiting) {
@@ -287,8 +292,6 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
-
-    use piperoll_format::Seq;
 
     use super::*;
 

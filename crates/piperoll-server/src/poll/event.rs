@@ -2,19 +2,34 @@
 
 use piperoll_format::{Kind, Submission, Timestamp};
 use piperoll_graph::Template;
+use piperoll_projections::observation::content;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::digest::content;
 use crate::wire::hex;
 
 /// What the platform answered; number and time stand in the event's facts.
 #[derive(Serialize)]
-struct Observed<'a> {
-    object: &'a str,
-    id: &'a str,
+struct Document<'a> {
+    #[serde(flatten)]
+    about: About<'a>,
     status: u16,
     answer: Value,
+}
+
+/// What was asked about, and what of the settings an answer is judged by: readers of the ledger do not have them.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct About<'a> {
+    pub(super) object: &'a str,
+    pub(super) id: &'a str,
+    #[serde(skip)]
+    pub(super) number: Option<&'a str>,
+    /// The account that the settings name for a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<&'a str>,
+    /// Where webhooks are to go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expected_callback: Option<&'a str>,
 }
 
 /// A template as it stands: of the form in which other channels hand snapshots in (`schemas/event.schema.json`), with
@@ -29,14 +44,10 @@ struct Snapshot<'a> {
     template: &'a Value,
 }
 
-/// Records an answer about an object; `(object, id, number)`.
-pub(super) fn observed(
-    (object, id, number): (&str, &str, Option<&str>),
-    status: u16,
-    answer: Value,
-    now: u64,
-) -> Submission {
-    let mut submission = own(Kind::AccountObserved, &Observed { object, id, status, answer }, now);
+/// Records an answer about an object.
+pub(super) fn observed(about: About<'_>, status: u16, answer: Value, now: u64) -> Submission {
+    let About { object, id, number, .. } = about;
+    let mut submission = own(Kind::AccountObserved, &Document { about, status, answer }, now);
     submission.payload.facts.number = number.map(str::to_owned);
     submission.payload.facts.source_id = Some(format!("observed:{object}:{id}:{now}"));
     submission

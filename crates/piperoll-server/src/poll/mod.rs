@@ -3,7 +3,6 @@
 //! A callback that somebody diverts, a number that was disconnected, a template that was edited in place: the platform
 //! tells each of them late or never by itself.
 
-mod digest;
 mod event;
 mod metrics;
 
@@ -14,16 +13,16 @@ use std::time::Duration;
 use piperoll_engine::{Engine, EngineError};
 use piperoll_format::{Submission, SubmissionGroup};
 use piperoll_graph::{GraphClient, GraphError, Template};
+use piperoll_projections::{ProjectionError, observation};
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use digest::{digest_of, template_digest};
 pub(crate) use metrics::PollMetrics;
 
+use self::event::About;
 use crate::archive::Now;
-use crate::media::{MediaState, MediaStateError};
+use crate::known::Known;
 
 /// What the platform is asked about, and how often.
 #[derive(Clone, Debug)]
@@ -34,6 +33,8 @@ pub struct PollSettings {
     pub unchanged_after: Duration,
     /// The numbers that are asked about.
     pub numbers: Vec<PolledNumber>,
+    /// Where the platform is to send webhooks; without it only a change of the address is noticed.
+    pub expected_callback: Option<String>,
 }
 
 /// A number that is asked about.
@@ -51,9 +52,13 @@ impl Default for PollSettings {
             every: Duration::from_secs(600),
             unchanged_after: Duration::from_secs(24 * 3_600),
             numbers: Vec::new(),
+            expected_callback: None,
         }
     }
 }
+
+/// Webhooks about templates that are looked at together.
+const TOLD_MAX: usize = 1_000;
 
 /// What the poller works with.
 pub(crate) struct PollParts {
@@ -61,11 +66,7 @@ pub(crate) struct PollParts {
     pub(crate) graph: GraphClient,
     pub(crate) settings: PollSettings,
     /// What was committed before.
-    pub(crate) state: MediaState,
-    /// How far that state is.
-    pub(crate) looked: watch::Receiver<u64>,
-    /// Templates that webhooks said something about.
-    pub(crate) templates: mpsc::UnboundedReceiver<String>,
+    pub(crate) known: Known,
     pub(crate) now: Now,
     pub(crate) metrics: PollMetrics,
 }
@@ -81,7 +82,7 @@ impl Poller {
     pub(crate) fn start(parts: PollParts) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let polling = Polling { parts, known: HashMap::new() };
+        let polling = Polling { parts, committed: HashMap::new(), heard: 0 };
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = polling.run() => {}
@@ -115,42 +116,64 @@ enum PollError {
     #[error(transparent)]
     Graph(#[from] GraphError),
     #[error(transparent)]
-    State(#[from] MediaStateError),
+    State(#[from] ProjectionError),
     #[error("the ledger does not take events")]
     Commit(#[from] EngineError),
 }
 
 struct Polling {
     parts: PollParts,
-    /// What this process committed, which the state learns a little later.
-    known: HashMap<String, ([u8; 32], u64)>,
+    /// What this process committed, which is projected a little later.
+    committed: HashMap<String, ([u8; 32], u64)>,
+    /// Webhooks about templates before this position were heard of.
+    heard: u64,
 }
 
 impl Polling {
     async fn run(mut self) {
         let size = self.parts.engine.head().borrow().size;
-        // An error means that the archive is closing.
-        if self.parts.looked.wait_for(|looked| *looked >= size).await.is_err() {
+        // Nothing more is projected when the archive is closing.
+        if !self.parts.known.reach(size).await {
             return;
         }
+        // What was said before is in the first list that is asked for.
+        self.heard = size;
         loop {
             let pause = self.round().await;
             let next = tokio::time::Instant::now() + pause;
             loop {
-                let mut heard = BTreeSet::new();
-                tokio::select! {
+                let position = self.heard + 1;
+                let is_going_on = tokio::select! {
                     () = tokio::time::sleep_until(next) => break,
-                    id = self.parts.templates.recv() => match id {
-                        Some(id) => { let _new = heard.insert(id); }
-                        None => return,
-                    },
+                    is_going_on = self.parts.known.reach(position) => is_going_on,
+                };
+                if !is_going_on {
+                    return;
                 }
-                while let Ok(id) = self.parts.templates.try_recv() {
-                    let _new = heard.insert(id);
-                }
-                for id in heard {
+                self.hear().await;
+            }
+        }
+    }
+
+    /// Asks about the templates that webhooks said something about.
+    async fn hear(&mut self) {
+        let (from, position) = (self.heard, self.parts.known.position());
+        let told = self.parts.known.read(move |projections| projections.templates_told(from, TOLD_MAX)).await;
+        match told {
+            Ok(told) => {
+                let more = told.len() == TOLD_MAX;
+                let last = told.last().map(|told| told.seq + 1).filter(|_| more);
+                for id in told.into_iter().map(|told| told.value).collect::<BTreeSet<_>>() {
                     self.template_heard(&id).await;
                 }
+                self.heard = last.unwrap_or(position);
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "changes of templates were not heard of; the next round asks for all"
+                );
+                self.heard = position;
             }
         }
     }
@@ -162,7 +185,7 @@ impl Polling {
         let accounts: BTreeSet<String> = numbers.iter().filter_map(|number| number.account.clone()).collect();
         let mut pause = every;
         for number in numbers {
-            let asked = [self.number(&number.id).await, self.webhook(&number.id).await];
+            let asked = [self.number(&number).await, self.webhook(&number.id).await];
             asked.into_iter().for_each(|asked| pause = pause.max(self.settle(asked)));
         }
         for account in accounts {
@@ -184,19 +207,26 @@ impl Polling {
         }
     }
 
-    async fn number(&mut self, id: &str) -> Result<(), PollError> {
+    async fn number(&mut self, number: &PolledNumber) -> Result<(), PollError> {
+        let PolledNumber { id, account } = number;
         let answer = self.parts.graph.phone_number(id).await;
-        self.observe("phone_number", id, Some(id), answer).await
+        let (number, account) = (Some(id.as_str()), account.as_deref());
+        self.observe(About { object: "phone_number", id, number, account, ..About::default() }, answer).await
     }
 
     async fn webhook(&mut self, id: &str) -> Result<(), PollError> {
         let answer = self.parts.graph.webhook_configuration(id).await;
-        self.observe("webhook_configuration", id, Some(id), answer).await
+        let expected = self.parts.settings.expected_callback.clone();
+        let (number, expected_callback) = (Some(id), expected.as_deref());
+        let object = "webhook_configuration";
+        self.observe(About { object, id, number, expected_callback, ..About::default() }, answer).await
     }
 
     async fn subscriptions(&mut self, account: &str) -> Result<(), PollError> {
         let answer = self.parts.graph.subscribed_apps(account).await;
-        self.observe("subscribed_apps", account, None, answer).await
+        let expected = self.parts.settings.expected_callback.clone();
+        let (object, id, expected_callback) = ("subscribed_apps", account, expected.as_deref());
+        self.observe(About { object, id, expected_callback, ..About::default() }, answer).await
     }
 
     /// Takes a snapshot of each template that is new or has changed, and of the list, which shows what was deleted.
@@ -207,7 +237,8 @@ impl Polling {
                 self.snapshot(template).await?;
             }
         }
-        self.observe("template_list", account, None, listed.map(|listed| event::list_of(&listed))).await
+        let about = About { object: "template_list", id: account, ..About::default() };
+        self.observe(about, listed.map(|listed| event::list_of(&listed))).await
     }
 
     async fn template_heard(&mut self, id: &str) {
@@ -221,23 +252,21 @@ impl Polling {
     }
 
     async fn snapshot(&mut self, template: &Template) -> Result<(), PollError> {
-        let Some(key) = digest::template_key(&template.answer) else { return Ok(()) };
-        let digest = digest::compared(&template.answer);
-        if self.last(&key)?.is_some_and(|(last, _)| last == digest) {
+        let Some(key) = observation::template_key(&template.answer) else { return Ok(()) };
+        let digest = observation::compared(&template.answer);
+        if self.last(&key).await?.is_some_and(|(last, _)| last == digest) {
             return Ok(());
         }
         let now = (self.parts.now)().0;
         self.commit(event::snapshot(template, &digest, now)).await?;
-        let _old = self.known.insert(key, (digest, now));
+        let _old = self.committed.insert(key, (digest, now));
         Ok(())
     }
 
     /// Commits an answer that differs from the last one, or that was not committed for long. A refusal is an answer.
     async fn observe(
         &mut self,
-        object: &str,
-        id: &str,
-        number: Option<&str>,
+        about: About<'_>,
         answer: Result<Value, GraphError>,
     ) -> Result<(), PollError> {
         let (status, answer) = match answer {
@@ -246,23 +275,25 @@ impl Polling {
             Err(GraphError::Unauthorised { status, code }) => (status, event::refusal(code)),
             Err(error) => return Err(error.into()),
         };
-        let (key, digest, now) = (format!("{object}:{id}"), digest_of(status, &answer), (self.parts.now)().0);
+        let digest = observation::observed_digest(status, &answer, [about.account, about.expected_callback]);
+        let (key, now) = (format!("{}:{}", about.object, about.id), (self.parts.now)().0);
         let unchanged = u64::try_from(self.parts.settings.unchanged_after.as_micros()).unwrap_or(u64::MAX);
-        let last = self.last(&key)?;
+        let last = self.last(&key).await?;
         if last.is_some_and(|(last, at)| last == digest && now < at.saturating_add(unchanged)) {
             return Ok(());
         }
-        self.commit(event::observed((object, id, number), status, answer, now)).await?;
+        self.commit(event::observed(about, status, answer, now)).await?;
         let _ = self.parts.metrics.observed.inc();
-        let _old = self.known.insert(key, (digest, now));
+        let _old = self.committed.insert(key, (digest, now));
         Ok(())
     }
 
-    fn last(&self, key: &str) -> Result<Option<([u8; 32], u64)>, MediaStateError> {
-        match self.known.get(key) {
-            Some(known) => Ok(Some(*known)),
-            None => self.parts.state.observed(key),
+    async fn last(&self, key: &str) -> Result<Option<([u8; 32], u64)>, ProjectionError> {
+        if let Some(committed) = self.committed.get(key) {
+            return Ok(Some(*committed));
         }
+        let key = key.to_owned();
+        self.parts.known.read(move |projections| projections.last_observed(&key)).await
     }
 
     async fn commit(&self, submission: Submission) -> Result<(), EngineError> {
