@@ -29,6 +29,9 @@ use crate::state::State;
 /// Below this many events a second thread costs more than it gains.
 const PARALLEL_EVENTS_MIN: usize = 8;
 
+/// From this many bytes on, two events are enough to gain.
+const PARALLEL_BYTES_MIN: usize = 1024 * 1024;
+
 /// Room in a payload for what the writer adds: the reason for its class, and positions.
 const ADDED_BYTES_MAX: u64 = 64 * 1024;
 
@@ -223,7 +226,8 @@ impl Builder<'_> {
         let committed = self.state.sources(&digests)?;
         let mut verdicts = Vec::with_capacity(items.len());
         for ((item, digest), candidates) in items.iter().zip(digests).zip(committed) {
-            let content = content_digest(item)?;
+            // Without a source digest nothing is ever compared with it.
+            let content = digest.map(|_| content_digest(item)).transpose()?.unwrap_or_default();
             let in_batch = digest.map_or(&[][..], |digest| drafts.sources.find(digest));
             let verdict = if let Some((seq, _)) = in_batch.iter().find(|(_, other)| *other == content) {
                 Verdict::RepeatInBatch { seq: *seq }
@@ -362,7 +366,8 @@ impl Builder<'_> {
         let one = |codec: &mut Codec, (index, (draft, sealing)): (usize, (&Draft, &Sealing<'_>))| {
             seal_payload(codec, &draft.payload, *sealing, (ledger, Seq(tail.seq.0 + index as u64)))
         };
-        if drafts.events.len() < PARALLEL_EVENTS_MIN {
+        let bytes: usize = drafts.events.iter().map(|draft| draft.payload.len()).sum();
+        if drafts.events.len() < PARALLEL_EVENTS_MIN && bytes < PARALLEL_BYTES_MIN {
             let pairs = drafts.events.iter().zip(&sealings).enumerate();
             return pairs.map(|pair| one(self.codec, pair)).collect();
         }
@@ -422,7 +427,9 @@ fn check_length(submission: &Submission) -> Result<(), EngineError> {
 
 /// Lays the stored payloads into one pack for each bucket.
 fn pack(drafts: &Drafts, sealed: &[SealedPayload]) -> (Vec<NewObject>, Vec<PayloadRef>) {
-    let mut builders: Vec<PackBuilder> = drafts.places.iter().map(|_| PackBuilder::default()).collect();
+    let mut lengths = vec![0; drafts.places.len()];
+    drafts.events.iter().zip(sealed).for_each(|(draft, sealed)| lengths[draft.place] += sealed.stored.len());
+    let mut builders: Vec<PackBuilder> = lengths.into_iter().map(PackBuilder::with_room).collect();
     let offsets: Vec<u64> = drafts
         .events
         .iter()

@@ -59,6 +59,15 @@ impl fmt::Debug for Dictionary {
     }
 }
 
+/// From this length on, samples decide whether the whole is compressed: pictures, films and archives are already.
+const SAMPLED_BYTES_MIN: usize = 256 * 1024;
+
+/// Samples of long data.
+const SAMPLES: usize = 8;
+
+/// The length of each.
+const SAMPLE_BYTES: usize = 4 * 1024;
+
 /// Compresses and decompresses payloads. Holds working memory, so keep one for each thread.
 pub struct Codec {
     plain: Compressor<'static>,
@@ -99,6 +108,11 @@ impl Default for Codec {
 impl Codec {
     /// Appends the method byte and the compressed data to `out`; stores as it is whatever does not shrink.
     pub fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) {
+        if data.len() >= SAMPLED_BYTES_MIN && !self.samples_shrink(data) {
+            out.push(RAW);
+            out.extend_from_slice(data);
+            return;
+        }
         let (method, compressor) = if data.len() < DICTIONARY_BYTES_MAX {
             (ZSTD_DICTIONARY_1, &mut self.dictionary)
         } else {
@@ -116,6 +130,15 @@ impl Codec {
                 out.extend_from_slice(data);
             }
         }
+    }
+
+    /// Tells whether pieces from all over the data become smaller together by at least a thirty-second.
+    fn samples_shrink(&mut self, data: &[u8]) -> bool {
+        let starts = data.chunks(data.len().div_ceil(SAMPLES));
+        let sample: Vec<u8> =
+            starts.flat_map(|chunk| &chunk[..chunk.len().min(SAMPLE_BYTES)]).copied().collect();
+        let frame = self.plain.compress(&sample);
+        frame.is_ok_and(|frame| frame.len() < sample.len() - sample.len() / 32)
     }
 
     /// Reads back what [`Self::compress`] wrote; the result must be exactly `length` bytes long.

@@ -25,6 +25,14 @@ impl Default for PackBuilder {
 }
 
 impl PackBuilder {
+    /// Begins a pack with room for stored payloads of so many bytes together.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        let mut pack = Vec::with_capacity(PACK_MAGIC.len() + bytes);
+        pack.extend_from_slice(PACK_MAGIC);
+        Self { bytes: pack }
+    }
+
     /// Appends a stored payload and returns its offset.
     pub fn push(&mut self, stored: &[u8]) -> u64 {
         let offset = self.bytes.len() as u64;
