@@ -11,8 +11,8 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use piperoll_format::{Kind, Payload};
 use piperoll_sources::{Captured, Message, project};
-use piperoll_verify::ReadError;
 use piperoll_verify::prove::Evidence;
+use piperoll_verify::{Opened, ReadError};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -59,6 +59,50 @@ pub struct Gap {
     /// How many; nothing where nobody can know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+}
+
+/// What became of one attachment of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AttachmentLine {
+    /// Which of the event's attachments it is, from 0.
+    pub attachment: u32,
+    /// How it stands.
+    #[serde(flatten)]
+    pub state: AttachmentState,
+}
+
+/// How an attachment stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum AttachmentState {
+    /// Its bytes are in the ledger.
+    Captured {
+        /// The `media.captured` event.
+        seq: u64,
+        /// Its length in bytes.
+        size: u64,
+        /// SHA-256 of the bytes, hexadecimal.
+        sha256: String,
+        /// The `media.part` events with its bytes, in their order.
+        parts: Vec<u64>,
+        /// Whether the bytes are what the message declares; nothing when it declares no digest.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        matches_declared: Option<bool>,
+    },
+    /// It could not be had.
+    Unavailable {
+        /// The `media.unavailable` event.
+        seq: u64,
+        /// Why, in one word of a closed list.
+        reason: String,
+    },
+    /// It was neither captured nor given up when the export was made.
+    NotFetched,
+    /// The event that says what became of it cannot be read any more.
+    Unknown {
+        /// That event.
+        seq: u64,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -129,6 +173,8 @@ struct CapturedLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     conflicts_with: Option<u64>,
     message: Message,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<AttachmentLine>,
     salt: Base64<'a>,
     payload: Base64<'a>,
 }
@@ -158,11 +204,20 @@ impl Production {
     }
 }
 
-/// Appends the line of an event to `out`. Pure, so that many can be made at once on several processors.
-pub fn event_line(evidence: &Evidence, out: &mut Vec<u8>) {
+/// Appends the line of an event to `out`, so that many can be made at once on several processors. `attachments` tells
+/// what became of those that the event names.
+pub fn event_line(
+    evidence: &Evidence,
+    attachments: &mut dyn FnMut(u64, &Message) -> Vec<AttachmentLine>,
+    out: &mut Vec<u8>,
+) {
     let core = &evidence.event.core;
     let (captured, unavailable) = match &evidence.payload {
-        Ok(opened) => (Some(captured(core.kind, opened)), None),
+        Ok(opened) => {
+            let message = message_of(core.kind, &opened.payload);
+            let attachments = attachments(core.seq.0, &message);
+            (Some(captured(opened, message, attachments)), None)
+        }
         Err(error) => (None, Some(why(error))),
     };
     let leaf = evidence.event.leaf_hash();
@@ -198,7 +253,7 @@ pub fn message_of(kind: Kind, payload: &Payload) -> Message {
     project(kind, &captured)
 }
 
-fn captured(kind: Kind, opened: &piperoll_verify::Opened) -> CapturedLine<'_> {
+fn captured(opened: &Opened, message: Message, attachments: Vec<AttachmentLine>) -> CapturedLine<'_> {
     let payload = &opened.payload;
     CapturedLine {
         class_reason: payload.facts.class_reason.as_deref(),
@@ -206,7 +261,8 @@ fn captured(kind: Kind, opened: &piperoll_verify::Opened) -> CapturedLine<'_> {
         received_at: payload.provenance.received_at.map(Shown),
         flags: &payload.facts.flags,
         conflicts_with: payload.facts.conflicts_with.map(|seq| seq.0),
-        message: message_of(kind, payload),
+        message,
+        attachments,
         salt: Base64(&opened.salt),
         payload: Base64(&opened.bytes),
     }

@@ -5,4 +5,4 @@
 
 mod jsonl;
 
-pub use jsonl::{Footer, Gap, Header, Production, event_line, message_of};
+pub use jsonl::{AttachmentLine, AttachmentState, Footer, Gap, Header, Production, event_line, message_of};

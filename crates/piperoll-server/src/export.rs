@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::access::Access;
 use crate::archive::Archive;
 use crate::error::ApiError;
+use crate::media::AttachmentDesk;
 use crate::read::Search;
 use crate::tokens::Caller;
 use crate::wire::GapView;
@@ -54,6 +55,9 @@ impl Archive {
         let canonical = query.to_string();
         let gaps = self.gaps_in(&query).await;
         let (hits, _) = self.find_up_to(query, usize::MAX, None).await?;
+        let known = self.follower.known();
+        let committed = self.engine.head().borrow().size;
+        known.catch_up(committed).await;
         let prover = self.prover()?;
         let size = prover.checkpoint().size;
         let seqs: Vec<Seq> =
@@ -80,7 +84,8 @@ impl Archive {
         };
         let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
         let events = seqs.len();
-        let writing = Writing { reader: self.reader.clone(), prover, sender };
+        let attachments = AttachmentDesk::new(known, self.reader.clone());
+        let writing = Writing { reader: self.reader.clone(), attachments, prover, sender };
         drop(tokio::spawn(writing.run(header, seqs)));
         Ok(Export { events, blocks })
     }
@@ -94,6 +99,7 @@ fn gap(gap: &GapView) -> Gap {
 /// Everything that an export's task owns.
 struct Writing {
     reader: LedgerReader,
+    attachments: AttachmentDesk,
     prover: Prover,
     sender: mpsc::Sender<Result<Bytes, ApiError>>,
 }
@@ -129,9 +135,10 @@ impl Writing {
     /// Makes the lines, in order: while one block is proven and another written, the next are read.
     fn blocks(&self, seqs: &[Seq]) -> BoxStream<'static, Result<JoinHandle<Block>, ApiError>> {
         let runs: Vec<Vec<Seq>> = runs(seqs).into_iter().map(|run| seqs[run].to_vec()).collect();
-        let (reader, prover) = (self.reader.clone(), self.prover.clone());
+        let (reader, prover, attachments) =
+            (self.reader.clone(), self.prover.clone(), self.attachments.clone());
         let batches = stream::iter(runs).flat_map(move |run| read(reader.clone(), run));
-        batches.map(move |batch| prove(prover.clone(), batch)).buffered(BLOCKS_AHEAD).boxed()
+        batches.map(move |batch| prove(prover.clone(), attachments.clone(), batch)).buffered(BLOCKS_AHEAD).boxed()
     }
 }
 
@@ -147,8 +154,12 @@ fn read(reader: LedgerReader, run: Vec<Seq>) -> BoxStream<'static, Batch> {
     batches.map_ok(move |batch| batch.into_iter().filter(&wanted).collect()).boxed()
 }
 
-async fn prove(prover: Prover, batch: Batch) -> Result<JoinHandle<Block>, ApiError> {
-    Ok(lines(prover.prove_read(batch?).await?))
+async fn prove(
+    prover: Prover,
+    attachments: AttachmentDesk,
+    batch: Batch,
+) -> Result<JoinHandle<Block>, ApiError> {
+    Ok(lines(prover.prove_read(batch?).await?, attachments))
 }
 
 /// The lines of some events.
@@ -159,10 +170,11 @@ struct Block {
 }
 
 /// Makes lines on another thread.
-fn lines(evidence: Vec<Evidence>) -> JoinHandle<Block> {
+fn lines(evidence: Vec<Evidence>, attachments: AttachmentDesk) -> JoinHandle<Block> {
     tokio::task::spawn_blocking(move || {
         let mut lines = Vec::with_capacity(evidence.len() * LINE_BYTES);
-        evidence.iter().for_each(|evidence| event_line(evidence, &mut lines));
+        let mut told = |seq, message: &_| attachments.lines_of(Seq(seq), message);
+        evidence.iter().for_each(|evidence| event_line(evidence, &mut told, &mut lines));
         let without_payload = evidence.iter().filter(|evidence| evidence.payload.is_err()).count();
         Block { lines, events: evidence.len() as u64, without_payload: without_payload as u64 }
     })
