@@ -139,10 +139,20 @@ impl Archive {
     ///
     /// Fails when it ends or is not ready in time; what it said is in a log beside the directory.
     pub(super) fn serve(&self) -> Result<Server> {
+        self.serve_with(&[])
+    }
+
+    /// Starts a server with further variables, on a free port, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::serve`].
+    pub(super) fn serve_with(&self, environment: &[(&str, &str)]) -> Result<Server> {
         let log_path = self.log();
         let log = File::options().create(true).append(true).open(&log_path)?;
         let form = if self.bucket.is_some() { "json" } else { "text" };
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log", form]);
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("cannot start the server")?;
         let mut server = Server { child, address: String::new() };

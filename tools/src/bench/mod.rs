@@ -13,6 +13,7 @@ mod http;
 mod ingest;
 mod load;
 mod machine;
+mod media;
 mod memory;
 mod peers;
 mod postgres;
@@ -97,6 +98,8 @@ enum Part {
     State,
     /// Memory while ingesting and searching
     Memory,
+    /// Attachments fetched from a platform on loopback
+    Media,
 }
 
 /// Runs the task. A build for development measures nothing: it builds itself for release and hands over.
@@ -159,6 +162,12 @@ fn measure(arguments: &Arguments, dir: &Path) -> Result<ExitCode> {
     }
     let mut peers = arguments.peers.then(|| Peers::start(dir)).transpose()?;
     measure_rounds(arguments, dir, &programs[0], peers.as_mut(), &mut results)?;
+    if arguments.wants(Part::Media) {
+        for round in 1..=arguments.rounds {
+            say(&format!("round {round} of {}: attachments", arguments.rounds));
+            media::round(&programs[0], dir, &mut results)?;
+        }
+    }
     let peer_notes = peers.as_ref().map_or_else(Vec::new, Peers::notes);
     drop(peers);
     measure_grown(arguments, dir, &programs, &mut results)?;
