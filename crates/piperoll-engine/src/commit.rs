@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use piperoll_format::ObjectName;
 use piperoll_store::{Lock, ObjectKey, StoreError};
+use tokio::time::Instant;
 
 use crate::batch::{Batch, NewObject};
 use crate::ledger::LedgerStore;
@@ -22,17 +23,66 @@ pub(crate) enum Outcome {
     Unknown(StoreError),
 }
 
+/// When the end of the ledger was last known to be the writer's.
+#[derive(Debug)]
+pub(crate) struct KnownEnd {
+    since: Instant,
+    trust: Duration,
+    /// Another writer was there lately.
+    pub(crate) has_rival: bool,
+}
+
+impl KnownEnd {
+    /// The end is known now, and for `trust` from now on.
+    pub(crate) fn now(trust: Duration) -> Self {
+        Self { since: Instant::now(), trust, has_rival: false }
+    }
+
+    /// The end is known from `since` on, and for as long as before.
+    pub(crate) const fn renew(&mut self, since: Instant) {
+        self.since = since;
+    }
+
+    /// Whether another writer may have committed meanwhile. Asked after the create, so that a pause of the whole
+    /// process before it counts.
+    fn is_doubtful(&self) -> bool {
+        self.has_rival || self.since.elapsed() >= self.trust
+    }
+}
+
 impl LedgerStore {
     /// Writes the packs and key objects, then the segment. A write whose outcome stays open is tried again after
     /// each of `pauses`.
-    pub(crate) async fn commit(&self, batch: &Batch, pauses: &[Duration]) -> Outcome {
+    ///
+    /// When another writer may have committed since the end was known, it makes sure that the segment counts.
+    pub(crate) async fn commit(&self, batch: &Batch, pauses: &[Duration], end: &KnownEnd) -> Outcome {
         // A crash or failure here leaves unreferenced objects, never a hole.
         let writes = batch.objects.iter().map(|object| self.put_object(batch, object, pauses));
         if let Err(error) = try_join_all(writes).await {
             return Outcome::Refused(error);
         }
         // This line is the commit, and the writer lock: of two writers one creates the next number.
-        self.put_segment(batch, pauses).await
+        match self.put_segment(batch, pauses).await {
+            Outcome::Committed if end.is_doubtful() => self.confirm(batch).await,
+            outcome => outcome,
+        }
+    }
+
+    /// Makes sure that a segment that was created is the first under its name.
+    ///
+    /// Where versions are kept, an outsider's delete marker over a segment of another writer lets the name be created
+    /// again. The oldest version counts (`schemas/decisions/0015`), so a commit of ours above it would be none. It takes
+    /// a writer with an old idea of the end; one that committed or looked a moment ago is not asked.
+    async fn confirm(&self, batch: &Batch) -> Outcome {
+        let key = self.key(&ObjectName::Segment(batch.number));
+        match self.store.get_original(&key).await {
+            Ok(found) if found == batch.segment => Outcome::Committed,
+            Ok(_) => {
+                tracing::error!(object = %key, "a delete marker hid a segment of another writer");
+                Outcome::Lost
+            }
+            Err(error) => Outcome::Unknown(error),
+        }
     }
 
     async fn put_object(

@@ -7,6 +7,7 @@ use piperoll_policy::PolicySet;
 use piperoll_tlog::note::key::NoteSigner;
 use tokio::sync::{Mutex, oneshot, watch};
 
+use crate::commit::KnownEnd;
 use crate::components::{Components, Settings};
 use crate::error::EngineError;
 use crate::keyring::Keyring;
@@ -58,6 +59,7 @@ impl Engine {
             .map_err(|error| EngineError::fatal_from("the origin is no valid key name", error))?;
         let state = Arc::new(State::open(&components.state_dir, store.ledger, settings.state_cache_bytes)?);
         let mut keyring = Keyring::new(components.keys.kek.clone());
+        let end = KnownEnd::now(settings.trust_end);
         let recovered =
             recover(&store, &state, &mut keyring, signer.verifier_key(), &settings.recovering).await?;
         let head = Head {
@@ -88,6 +90,7 @@ impl Engine {
             pool: pool.clone(),
             retry_pauses,
             rival,
+            end,
             recovering,
             head: head_sender,
             trouble: trouble_sender,

@@ -30,8 +30,48 @@ pub(crate) struct Recovered {
     pub(crate) checkpoint: Option<String>,
 }
 
-fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
-    EngineError::fatal_from("the end of the ledger is damaged; run `piperoll verify`", error)
+/// Says which object the ledger cannot be opened for, and what is wrong with it.
+fn damaged(name: &ObjectName, error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    EngineError::fatal_from(format!("object `{name}` is damaged: {error}; run `piperoll verify`"), error)
+}
+
+/// Says what a segment should have been.
+fn contradicts(number: SegmentNo, expected: &str, found: &str) -> EngineError {
+    let name = ObjectName::Segment(number);
+    EngineError::fatal(format!(
+        "object `{name}` is damaged: expected {expected}, found {found}; run `piperoll verify`"
+    ))
+}
+
+/// Reads a segment as it was committed, whatever lies over it.
+async fn read_segment(store: &LedgerStore, number: SegmentNo) -> Result<Bytes, EngineError> {
+    let name = ObjectName::Segment(number);
+    let bytes = store.get(&name).await.map_err(EngineError::unavailable)?;
+    if decode_segment(number, &bytes).is_ok() {
+        return Ok(bytes);
+    }
+    read_original(store, number).await
+}
+
+async fn read_original(store: &LedgerStore, number: SegmentNo) -> Result<Bytes, EngineError> {
+    let key = store.key(&ObjectName::Segment(number));
+    store.store.get_original(&key).await.map_err(EngineError::unavailable)
+}
+
+fn decode_segment(number: SegmentNo, bytes: &Bytes) -> Result<Segment<'_>, EngineError> {
+    let size = bytes.len();
+    let segment = Segment::decode(bytes).map_err(|error| {
+        let name = ObjectName::Segment(number);
+        let reason = format!(
+            "object `{name}` is damaged: expected a segment, found {size} bytes that are none ({error}); run \
+             `piperoll verify`"
+        );
+        EngineError::fatal_from(reason, error)
+    })?;
+    if segment.number == number {
+        return Ok(segment);
+    }
+    Err(contradicts(number, &format!("segment {number}"), &format!("segment {}", segment.number)))
 }
 
 /// Reads the genesis object.
@@ -42,7 +82,7 @@ pub(crate) async fn read_genesis(store: &LedgerStore) -> Result<(Genesis, Vec<u8
         }
         error => EngineError::unavailable(error),
     })?;
-    let genesis = Genesis::decode(&bytes).map_err(damaged)?;
+    let genesis = Genesis::decode(&bytes).map_err(|error| damaged(&ObjectName::Genesis, error))?;
     if genesis.ledger != store.ledger {
         return Err(EngineError::fatal("the genesis object is of another ledger"));
     }
@@ -79,15 +119,16 @@ pub(crate) async fn recover(
         };
         return Ok(Recovered { tail, checkpoint: None });
     };
-    let bytes = store.get(&ObjectName::Segment(last)).await.map_err(EngineError::unavailable)?;
-    let segment = Segment::decode(&bytes).map_err(damaged)?;
+    let bytes = read_segment(store, last).await?;
+    let segment = decode_segment(last, &bytes)?;
     let tail = tail_after(store, &segment, &bytes)?;
-    let checkpoint =
-        Checkpoint::open(segment.checkpoint.as_bytes(), std::slice::from_ref(key)).map_err(damaged)?;
-    if checkpoint.size != tail.frontier.size() || checkpoint.root != tail.frontier.root() {
-        return Err(EngineError::fatal(
-            "the newest checkpoint is not over the newest events; run `piperoll verify`",
-        ));
+    let checkpoint = Checkpoint::open(segment.checkpoint.as_bytes(), std::slice::from_ref(key))
+        .map_err(|error| damaged(&ObjectName::Segment(last), error))?;
+    let (size, root) = (tail.frontier.size(), tail.frontier.root());
+    if checkpoint.size != size || checkpoint.root != root {
+        let expected = format!("a checkpoint over {size} events with root {root}");
+        let found = format!("one over {} with root {}", checkpoint.size, checkpoint.root);
+        return Err(contradicts(last, &expected, &found));
     }
     Ok(Recovered { tail, checkpoint: Some(segment.checkpoint.to_owned()) })
 }
@@ -98,9 +139,11 @@ async fn find_end(store: &LedgerStore, cursor: SegmentNo) -> Result<SegmentNo, E
         store.has(&ObjectName::Segment(SegmentNo(number))).await.map_err(EngineError::unavailable)
     };
     if cursor.0 > 0 && !has(cursor.0 - 1).await? {
-        return Err(EngineError::fatal(
-            "the store ends before what this machine has committed: segments are missing; run `piperoll verify`",
-        ));
+        let name = ObjectName::Segment(SegmentNo(cursor.0 - 1));
+        return Err(EngineError::fatal(format!(
+            "the store ends before what this machine has committed: expected object `{name}`, found none; run \
+             `piperoll verify`"
+        )));
     }
     let (mut low, mut step) = (cursor.0, 1);
     while has(low + step - 1).await? {
@@ -129,9 +172,12 @@ struct ReadAhead {
 
 async fn read_ahead(store: LedgerStore, number: SegmentNo) -> Result<ReadAhead, EngineError> {
     let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
-    let segment = Segment::decode(&bytes).map_err(damaged)?;
-    let keys = key_ids(&store, number, &segment).await?;
-    drop(segment);
+    if let Ok(segment) = decode_segment(number, &bytes) {
+        let keys = key_ids(&store, number, &segment).await?;
+        return Ok(ReadAhead { number, keys, bytes: bytes.clone() });
+    }
+    let bytes = read_original(&store, number).await?;
+    let keys = key_ids(&store, number, &decode_segment(number, &bytes)?).await?;
     Ok(ReadAhead { number, bytes, keys })
 }
 
@@ -142,9 +188,9 @@ async fn replay(
     durable: bool,
 ) -> Result<(), EngineError> {
     let number = read.number;
-    let segment = Segment::decode(&read.bytes).map_err(damaged)?;
+    let segment = decode_segment(number, &read.bytes)?;
     let cores = segment.cores.iter().map(|core| EventCore::decode(core)).collect::<Result<Vec<_>, _>>();
-    let cores = cores.map_err(damaged)?;
+    let cores = cores.map_err(|error| damaged(&ObjectName::Segment(number), error))?;
     let addition = Addition {
         number,
         first_seq: segment.first_seq,
@@ -166,27 +212,41 @@ async fn forget_disposed(
     seq: Seq,
 ) -> Result<(), EngineError> {
     let event = read_event((store, state), keyring, &mut Codec::default(), seq).await?;
-    let unreadable = || EngineError::fatal("a disposal order cannot be read; run `piperoll verify`");
+    let unreadable =
+        || EngineError::fatal(format!("the disposal order in event {seq} cannot be read; run `piperoll verify`"));
     let document = event.as_ref().and_then(|event| event.payload.parts.first()).ok_or_else(unreadable)?;
-    let order = DisposalOrder::decode(document).map_err(damaged)?;
+    let order = DisposalOrder::decode(document).map_err(|error| unreadable_order(seq, error))?;
     let mut gone = Vec::new();
     for (name, _) in order.objects {
-        if !store.has(&ObjectName::parse(&name).map_err(damaged)?).await.map_err(EngineError::unavailable)? {
+        let object = ObjectName::parse(&name).map_err(|error| unreadable_order(seq, error))?;
+        if !store.has(&object).await.map_err(EngineError::unavailable)? {
             gone.push(name);
         }
     }
     state.forget(&gone, &[])
 }
 
+fn unreadable_order(seq: Seq, error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    let reason = format!("the disposal order in event {seq} cannot be read: {error}; run `piperoll verify`");
+    EngineError::fatal_from(reason, error)
+}
+
 fn tail_after(store: &LedgerStore, segment: &Segment<'_>, bytes: &[u8]) -> Result<Tail, EngineError> {
+    let number = segment.number;
     let hashes = segment.frontier.iter().map(|hash| NodeHash(*hash)).collect();
-    let mut frontier = Frontier::from_parts(segment.first_seq.0, hashes).map_err(damaged)?;
+    let mut frontier = Frontier::from_parts(segment.first_seq.0, hashes)
+        .map_err(|error| damaged(&ObjectName::Segment(number), error))?;
     segment.cores.iter().for_each(|core| frontier.append(leaf_hash(core)));
     let last = segment.cores.last().map(|core| (EventCore::decode(core), chain_hash(core)));
-    let (core, chain) = last.ok_or_else(|| EngineError::fatal("the newest segment is empty"))?;
-    let core = core.map_err(damaged)?;
-    if segment.ledger != store.ledger || chain != segment.chain_head {
-        return Err(EngineError::fatal("the newest segment contradicts itself; run `piperoll verify`"));
+    let (core, chain) = last.ok_or_else(|| contradicts(number, "events", "none"))?;
+    let core = core.map_err(|error| damaged(&ObjectName::Segment(number), error))?;
+    if segment.ledger != store.ledger {
+        let (expected, found) = (format!("ledger {}", store.ledger), format!("ledger {}", segment.ledger));
+        return Err(contradicts(number, &expected, &found));
+    }
+    if chain != segment.chain_head {
+        let (expected, found) = (format!("chain head {}", segment.chain_head), chain.to_string());
+        return Err(contradicts(number, &expected, &found));
     }
     Ok(Tail {
         segment: segment.number.next(),

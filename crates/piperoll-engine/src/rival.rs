@@ -81,13 +81,18 @@ impl Rival {
         part_of(longest.min(PAUSE_MAX), entropy)
     }
 
+    /// Whether another writer was there lately.
+    pub(crate) fn is_near(&self, now: Instant) -> bool {
+        self.seen.is_some_and(|seen| now - seen < NEAR_FOR)
+    }
+
     /// How long to stay away after a commit that `took` so long, for a rival that was there lately.
     pub(crate) fn yielding(&self, now: Instant, took: Duration, entropy: &mut dyn Entropy) -> Duration {
-        match self.seen {
-            // Its turn takes about as long as ours, and it must read the end of the ledger before.
-            Some(seen) if now - seen < NEAR_FOR => (took + part_of(took * 2, entropy)).min(PAUSE_MAX),
-            _ => Duration::ZERO,
+        if !self.is_near(now) {
+            return Duration::ZERO;
         }
+        // Its turn takes about as long as ours, and it must read the end of the ledger before.
+        (took + part_of(took * 2, entropy)).min(PAUSE_MAX)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::batch::{Answer, Batch, Builder, GroupPlan};
-use crate::commit::Outcome;
+use crate::commit::{KnownEnd, Outcome};
 use crate::components::{Entropy, Recovering, WriterKeys};
 use crate::error::EngineError;
 use crate::keyring::Keyring;
@@ -47,6 +47,7 @@ pub(crate) struct Writer {
     pub(crate) pool: Arc<Pool>,
     pub(crate) retry_pauses: Vec<Duration>,
     pub(crate) rival: Rival,
+    pub(crate) end: KnownEnd,
     pub(crate) recovering: watch::Sender<Recovering>,
     pub(crate) head: watch::Sender<Head>,
     pub(crate) trouble: watch::Sender<Option<String>>,
@@ -114,8 +115,11 @@ impl Writer {
                 self.answer(pending, &plans, None);
                 return Ok(());
             };
-            match self.store.commit(&batch, &self.retry_pauses).await {
+            let began = Instant::now();
+            self.end.has_rival = self.rival.is_near(began);
+            match self.store.commit(&batch, &self.retry_pauses, &self.end).await {
                 Outcome::Committed => {
+                    self.end.renew(began);
                     if records_jump {
                         self.clock.recorded();
                     }
@@ -142,6 +146,7 @@ impl Writer {
     async fn reload_if_needed(&mut self) -> Result<(), EngineError> {
         if self.must_reload {
             tracing::warn!("reading the end of the ledger again");
+            self.end.renew(Instant::now());
             let mut keyring = self.keyring.lock().await;
             let key = self.signer.verifier_key();
             let recovered = recover(&self.store, &self.state, &mut keyring, key, &self.recovering).await?;

@@ -3,9 +3,9 @@
 //! Each open store has a directory of its own below `<root>/.staging`, with a file lock on it for as long
 //! as the process lives. Whoever opens the store removes the directories that nobody holds a lock on.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -61,6 +61,17 @@ impl Staging {
             file.write_all(bytes)?;
             file.sync_data()
         })
+    }
+
+    /// Writes a file anew under its name, with the same bytes, mode and time, and flushes it.
+    pub(super) fn write_anew(&self, target: &Path) -> io::Result<()> {
+        let (bytes, metadata) = (fs::read(target)?, fs::symlink_metadata(target)?);
+        let mut staged = self.write(metadata.mode() & 0o777, |file| {
+            file.write_all(&bytes)?;
+            file.set_times(FileTimes::new().set_modified(metadata.modified()?))?;
+            file.sync_all()
+        })?;
+        staged.rename_to(target)
     }
 
     fn write(&self, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<Staged> {

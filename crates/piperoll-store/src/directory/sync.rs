@@ -67,14 +67,14 @@ impl Root {
         };
         drop(staged);
         match linked {
-            Ok(()) => self.flush(key, dir),
+            Ok(()) => self.flush(key, &path),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if path.is_dir() {
                     return Err(denied(key, "expected no such directory, found one with objects"));
                 }
                 // The winner may not have flushed its name yet, and the caller may find that the object
                 // is its own: what it then relies on must be durable.
-                self.flush(key, dir)?;
+                self.flush(key, &path)?;
                 Err(StoreError::already_exists(key))
             }
             Err(error) => Err(write_error(error)),
@@ -83,7 +83,7 @@ impl Root {
 
     pub(super) fn read(&self, key: &ObjectKey) -> Result<Bytes, StoreError> {
         let read = || {
-            self.flushes.repeat_failed()?;
+            self.settle()?;
             let mut file = File::open(self.object_path(key))?;
             let size = file.metadata()?.len();
             let mut bytes = Vec::with_capacity(usize::try_from(size).map_err(io::Error::other)?);
@@ -95,7 +95,7 @@ impl Root {
 
     pub(super) fn read_range(&self, key: &ObjectKey, range: &Range<u64>) -> Result<Bytes, StoreError> {
         let read_error = |error| from_read(key.as_str(), error);
-        self.flushes.repeat_failed().map_err(read_error)?;
+        self.settle().map_err(read_error)?;
         let file = File::open(self.object_path(key)).map_err(read_error)?;
         let metadata = file.metadata().map_err(read_error)?;
         if metadata.is_dir() {
@@ -108,7 +108,8 @@ impl Root {
     }
 
     pub(super) fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, StoreError> {
-        self.head_at(key, &self.object_path(key)).map_err(|error| from_read(key.as_str(), error))
+        let head = self.settle().and_then(|()| head_at(key, &self.object_path(key)));
+        head.map_err(|error| from_read(key.as_str(), error))
     }
 
     pub(super) fn list(
@@ -117,22 +118,22 @@ impl Root {
         after: Option<&ObjectKey>,
         limit: usize,
     ) -> Result<Vec<ObjectMeta>, StoreError> {
-        let listed = self.flushes.repeat_failed().and_then(|()| list(&self.path, prefix, after, limit));
+        let listed = self.settle().and_then(|()| list(&self.path, prefix, after, limit));
         listed.map_err(|error| from_read(prefix, error))
     }
 
     pub(super) fn extend_retention(&self, key: &ObjectKey, until: u64) -> Result<(), StoreError> {
         self.staging(key)?;
         let path = self.object_path(key);
-        let _exclusive = self.exclusive();
-        let present = self.require_created(key, &path)?.lock.retain_until;
+        let _exclusive = self.settled(key)?;
+        let present = require_created(key, &path)?.lock.retain_until;
         if let Some(present) = present.filter(|present| *present > until) {
             return Err(StoreError::retained(key, Some(present)));
         }
         let file = File::open(&path).map_err(|error| from_read(key.as_str(), error))?;
         if let Err(error) = record_date(&file, Some(until)) {
             // A date that the file system cut must not stay: put the present one back.
-            if self.head(key)?.lock.retain_until != present {
+            if require_created(key, &path)?.lock.retain_until != present {
                 record_date(&file, present).map_err(|error| from_flush(key, error))?;
             }
             return Err(from_write(key.as_str(), error));
@@ -143,23 +144,23 @@ impl Root {
     pub(super) fn set_hold(&self, key: &ObjectKey, hold: bool) -> Result<(), StoreError> {
         self.staging(key)?;
         let path = self.object_path(key);
-        let _exclusive = self.exclusive();
-        self.require_created(key, &path)?;
+        let _exclusive = self.settled(key)?;
+        require_created(key, &path)?;
         let changed = if hold { place_hold(&path).map(|_| ()) } else { release_hold(&path) };
         changed.map_err(|error| from_write(key.as_str(), error))?;
-        self.flush(key, parent(&path))
+        self.flush(key, &hold_path(&path))
     }
 
     pub(super) fn delete(&self, key: &ObjectKey, now_micros: u64) -> Result<(), StoreError> {
         self.staging(key)?;
         let path = self.object_path(key);
-        let _exclusive = self.exclusive();
-        let lock = self.head(key)?.lock;
+        let _exclusive = self.settled(key)?;
+        let lock = head_at(key, &path).map_err(|error| from_read(key.as_str(), error))?.lock;
         if !lock.is_free(now_micros) {
             return Err(StoreError::retained(key, lock.retain_until));
         }
         fs::remove_file(&path).map_err(|error| from_write(key.as_str(), error))?;
-        self.flush(key, parent(&path))
+        self.flush(key, &path)
     }
 
     pub(super) fn put_derived(&self, key: &ObjectKey, bytes: &[u8]) -> Result<(), StoreError> {
@@ -169,7 +170,7 @@ impl Root {
         let dir = self.ensure_parent(&path).map_err(write_error)?;
         let mut staged = staging.write_derived(bytes).map_err(write_error)?;
         let _exclusive = self.exclusive();
-        self.require_derived(key, &path)?;
+        require_derived(key, &path)?;
         // The directory is not flushed: a crash may bring the old object back, and it is rebuilt.
         self.link_into(dir, || staged.rename_to(&path)).map_err(write_error)
     }
@@ -178,7 +179,7 @@ impl Root {
         self.staging(key)?;
         let path = self.object_path(key);
         let _exclusive = self.exclusive();
-        self.require_derived(key, &path)?;
+        require_derived(key, &path)?;
         match fs::remove_file(&path) {
             Err(error) if is_missing(&error) => Ok(()),
             result => result.map_err(|error| from_write(key.as_str(), error)),
@@ -193,44 +194,38 @@ impl Root {
         self.staging.as_ref().ok_or_else(|| denied(key, "the store was opened for reading only"))
     }
 
-    fn flush(&self, key: &ObjectKey, dir: &Path) -> Result<(), StoreError> {
-        self.flushes.flush(dir).map_err(|error| from_flush(key, error))
+    /// Makes a new name durable, or the absence of one.
+    fn flush(&self, key: &ObjectKey, path: &Path) -> Result<(), StoreError> {
+        self.flushes.flush(parent(path), path).map_err(|error| from_flush(key, error))
+    }
+
+    /// Makes durable what a failed flush has left open, before anybody relies on what is to be seen.
+    fn settle(&self) -> io::Result<()> {
+        if !self.flushes.has_failed() {
+            return Ok(());
+        }
+        let _exclusive = self.exclusive();
+        self.repeat_failed()
+    }
+
+    /// Keeps everybody else from changing objects, and makes durable what a failed flush has left open.
+    fn settled(&self, key: &ObjectKey) -> Result<RwLockWriteGuard<'_, ()>, StoreError> {
+        let exclusive = self.exclusive();
+        self.repeat_failed().map_err(|error| from_read(key.as_str(), error))?;
+        Ok(exclusive)
+    }
+
+    fn repeat_failed(&self) -> io::Result<()> {
+        if !self.flushes.has_failed() {
+            return Ok(());
+        }
+        // Only a store that is open for writing flushes.
+        let staging = self.staging.as_ref().ok_or(ErrorKind::ReadOnlyFilesystem)?;
+        self.flushes.repeat_failed(|path| staging.write_anew(path))
     }
 
     fn exclusive(&self) -> RwLockWriteGuard<'_, ()> {
         self.names.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn head_at(&self, key: &ObjectKey, path: &Path) -> io::Result<ObjectMeta> {
-        self.flushes.repeat_failed()?;
-        let metadata = fs::symlink_metadata(path)?;
-        if metadata.is_dir() {
-            return Err(ErrorKind::IsADirectory.into());
-        }
-        let hold = fs::exists(hold_path(path))?;
-        let lock = read_lock(&metadata, hold);
-        Ok(ObjectMeta { key: key.clone(), size: metadata.len(), lock, version: None, shadowed: None })
-    }
-
-    fn require_created(&self, key: &ObjectKey, path: &Path) -> Result<ObjectMeta, StoreError> {
-        let read_error = |error| from_read(key.as_str(), error);
-        let meta = self.head_at(key, path).map_err(read_error)?;
-        if is_created(&fs::symlink_metadata(path).map_err(read_error)?) {
-            Ok(meta)
-        } else {
-            Err(StoreError::derived_cannot_be_locked(key))
-        }
-    }
-
-    /// Refuses if `path` is a created object; nothing there is fine.
-    fn require_derived(&self, key: &ObjectKey, path: &Path) -> Result<(), StoreError> {
-        match fs::symlink_metadata(path) {
-            Ok(metadata) if !metadata.is_dir() && is_created(&metadata) => {
-                Err(StoreError::retained(key, read_lock(&metadata, false).retain_until))
-            }
-            Err(error) if !is_missing(&error) => Err(from_read(key.as_str(), error)),
-            _ => Ok(()),
-        }
     }
 
     /// Makes the directories above `path` exist, durably, and returns the nearest.
@@ -243,8 +238,9 @@ impl Root {
         for dir in below_root.into_iter().rev() {
             if !self.known_dirs().contains(dir) {
                 create_dir_if_missing(dir)?;
-                // Also if it was there: whoever made it may have died before flushing it.
-                flush_dir(parent(dir))?;
+                // Also if it was there: whoever made it may have died before flushing it. One that could not be
+                // made durable goes again if it is empty, so that the next try writes its name anew.
+                flush_dir(parent(dir)).inspect_err(|_| drop(fs::remove_dir(dir)))?;
                 self.remember_dir(dir);
             }
         }
@@ -273,6 +269,37 @@ impl Root {
             known.clear();
         }
         known.insert(dir.to_owned());
+    }
+}
+
+fn head_at(key: &ObjectKey, path: &Path) -> io::Result<ObjectMeta> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    let hold = fs::exists(hold_path(path))?;
+    let lock = read_lock(&metadata, hold);
+    Ok(ObjectMeta { key: key.clone(), size: metadata.len(), lock, version: None, shadowed: None })
+}
+
+fn require_created(key: &ObjectKey, path: &Path) -> Result<ObjectMeta, StoreError> {
+    let read_error = |error| from_read(key.as_str(), error);
+    let meta = head_at(key, path).map_err(read_error)?;
+    if is_created(&fs::symlink_metadata(path).map_err(read_error)?) {
+        Ok(meta)
+    } else {
+        Err(StoreError::derived_cannot_be_locked(key))
+    }
+}
+
+/// Refuses if `path` is a created object; nothing there is fine.
+fn require_derived(key: &ObjectKey, path: &Path) -> Result<(), StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_dir() && is_created(&metadata) => {
+            Err(StoreError::retained(key, read_lock(&metadata, false).retain_until))
+        }
+        Err(error) if !is_missing(&error) => Err(from_read(key.as_str(), error)),
+        _ => Ok(()),
     }
 }
 

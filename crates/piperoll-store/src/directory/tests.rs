@@ -218,17 +218,44 @@ async fn foreign_names_are_passed_over_and_links_have_no_lock() {
 fn nothing_is_read_before_a_failed_flush_has_succeeded() {
     let dir = TempDir::new().expect("a temporary directory");
     let flushes = flush::Flushes::default();
-    flushes.repeat_failed().expect("nothing has failed");
+    let written = std::cell::RefCell::new(Vec::new());
+    let write_anew = |path: &Path| {
+        written.borrow_mut().push(path.to_owned());
+        Ok(())
+    };
+    assert!(!flushes.has_failed());
     fs::write(dir.path().join("a"), "").expect("a file");
-    assert!(flushes.flush(&dir.path().join("a/b")).is_err());
-    assert!(flushes.flush(&dir.path().join("gone")).is_err());
+    let [one, two] = ["one", "two"].map(|name| dir.path().join("a/b").join(name));
+    assert!(flushes.flush(&dir.path().join("a/b"), &one).is_err());
+    assert!(flushes.flush(&dir.path().join("a/b"), &two).is_err());
+    assert!(flushes.flush(&dir.path().join("gone"), &dir.path().join("gone/x")).is_err());
     for _ in 0..2 {
-        assert!(flushes.repeat_failed().is_err());
+        assert!(flushes.repeat_failed(write_anew).is_err());
+        assert_eq!(written.take(), [one.clone(), two.clone()], "both names are written before the flush");
     }
     fs::remove_file(dir.path().join("a")).expect("the owner may");
     fs::create_dir_all(dir.path().join("a/b")).expect("a directory");
-    flushes.repeat_failed().expect("it can be flushed now");
-    flushes.repeat_failed().expect("and is forgotten");
+    let refused = flushes.repeat_failed(|_| Err(std::io::ErrorKind::StorageFull.into()));
+    assert!(refused.is_err() && flushes.has_failed());
+    flushes.repeat_failed(write_anew).expect("it can be flushed now");
+    assert!(!flushes.has_failed(), "and is forgotten");
+}
+
+/// Goal: to repeat a flush writes the file again instead of asking the kernel about the old pages.
+#[tokio::test]
+async fn writing_anew_gives_a_fresh_file_with_the_same_bytes_and_lock() {
+    let (store, dir) = empty();
+    let key = key("a/b");
+    store.create(&key, text("x"), &Lock::until(UNTIL)).await.expect("a fresh key");
+    let (path, before) = (dir.path().join("a/b"), store.head(&key).await.expect("it is there"));
+    let metadata = || fs::metadata(&path).expect("it is there");
+    let (inode, mode) = (metadata().ino(), metadata().mode());
+    let staging = staging::Staging::open(dir.path()).expect("a second writer");
+    staging.write_anew(&path).expect("it can be written");
+    assert_ne!(metadata().ino(), inode);
+    assert_eq!(metadata().mode(), mode);
+    assert_eq!(store.head(&key).await.expect("it is there"), before);
+    assert_eq!(store.get(&key).await.expect("it is there"), "x");
 }
 
 /// Goal: pages of a directory that is larger than what a walk holds. Method: names are written directly.
