@@ -85,6 +85,10 @@ bytes_newtype!(
     /// A keyed hash of an item's source id; finds repeated deliveries without naming them.
     SourceDigest, 16);
 
+bytes_newtype!(
+    /// Names a sealed piece of a snapshot: a keyed hash, so it tells nothing to whoever lacks the KEK.
+    PieceId, 32);
+
 impl ObjectDigest {
     /// Hashes an object's bytes with plain BLAKE3.
     #[must_use]

@@ -18,6 +18,7 @@ mod pack;
 mod payload;
 mod seal;
 mod segment;
+mod snapshot;
 mod submission;
 mod time;
 
@@ -33,8 +34,8 @@ pub use event::{
 };
 pub use genesis::Genesis;
 pub use id::{
-    ChainHash, Commitment, DigestPrefix, KekId, KeyId, LedgerId, ObjectDigest, SegmentNo, Seq, SourceDigest,
-    WriterKeyId,
+    ChainHash, Commitment, DigestPrefix, KekId, KeyId, LedgerId, ObjectDigest, PieceId, SegmentNo, Seq,
+    SourceDigest, WriterKeyId,
 };
 pub use kind::Kind;
 pub use name::ObjectName;
@@ -46,5 +47,6 @@ pub use seal::{
     Kek, KeyBinding, LinkSecret, NONCE_LEN, SealedPayload, Sealing, SubjectKey, open_payload, seal_payload,
 };
 pub use segment::{ObjectEntry, ObjectType, SEGMENT_EVENTS_MAX, SIGNATURE_LEN, Segment};
+pub use snapshot::{PIECE_BYTES_MAX, PieceRole, SEALED_PIECE_BYTES_MAX, SnapshotKey};
 pub use submission::{GROUP_EVENTS_MAX, Submission, SubmissionGroup};
 pub use time::{RetainUntil, Timestamp};

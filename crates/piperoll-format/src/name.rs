@@ -5,7 +5,7 @@ use std::fmt;
 use crate::class::Bucket;
 use crate::compress::DICTIONARY_NUMBER_MAX;
 use crate::error::DecodeError;
-use crate::id::{DigestPrefix, LedgerId, SegmentNo};
+use crate::id::{DigestPrefix, LedgerId, PieceId, SegmentNo, Seq};
 
 /// The name of an object, without the ledger's prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +41,15 @@ pub enum ObjectName {
     Checkpoint,
     /// A tile of the tree or an entry bundle, by its C2SP path; derived.
     Tile(String),
+    /// The list of files of a snapshot of index and projections; derived.
+    SnapshotManifest {
+        /// The first event that is not in it.
+        cursor: Seq,
+        /// Its name as a sealed piece.
+        id: PieceId,
+    },
+    /// Bytes of a snapshot's files; derived.
+    SnapshotPiece(PieceId),
 }
 
 impl ObjectName {
@@ -53,7 +62,10 @@ impl ObjectName {
     /// Whether the object can be made again from the others, and is therefore not locked.
     #[must_use]
     pub const fn is_derived(&self) -> bool {
-        matches!(self, Self::Checkpoint | Self::Tile(_))
+        matches!(
+            self,
+            Self::Checkpoint | Self::Tile(_) | Self::SnapshotManifest { .. } | Self::SnapshotPiece(_)
+        )
     }
 
     /// Reads the name of an object back, given without the ledger's prefix.
@@ -76,6 +88,7 @@ impl ObjectName {
                     .ok_or(foreign.clone())?,
             },
             Some(("tile", rest)) if is_tile(rest) => Self::Tile(text.to_owned()),
+            Some(("snapshot", rest)) => snapshot(rest).ok_or(foreign.clone())?,
             Some(("payloads", rest)) => {
                 let (bucket, segment, digest) = bucketed(rest, ".pack").ok_or(foreign.clone())?;
                 Self::Pack { bucket, segment, digest }
@@ -101,12 +114,25 @@ impl fmt::Display for ObjectName {
             Self::Keys { bucket, segment, digest } => write!(f, "keys/{bucket}/{segment}-{digest}.keys"),
             Self::Checkpoint => f.write_str("checkpoint"),
             Self::Tile(path) => f.write_str(path),
+            Self::SnapshotManifest { cursor, id } => write!(f, "snapshot/manifest/{:020}-{id}", cursor.0),
+            Self::SnapshotPiece(id) => write!(f, "snapshot/piece/{id}"),
         }
     }
 }
 
 fn number(digits: &str) -> Option<SegmentNo> {
     digits.parse().ok().map(SegmentNo).filter(|number| *number <= SegmentNo::MAX)
+}
+
+fn snapshot(rest: &str) -> Option<ObjectName> {
+    match rest.split_once('/')? {
+        ("manifest", name) => {
+            let (cursor, id) = name.split_once('-')?;
+            Some(ObjectName::SnapshotManifest { cursor: Seq(cursor.parse().ok()?), id: id.parse().ok()? })
+        }
+        ("piece", id) => Some(ObjectName::SnapshotPiece(id.parse().ok()?)),
+        _ => None,
+    }
 }
 
 /// Whether `<level or "entries">/<number in groups of three digits>[.p/<width>]` is spelled as C2SP tlog-tiles says.

@@ -207,7 +207,7 @@ pub fn seal_payload(
     sealing: Sealing<'_>,
     place: (LedgerId, Seq),
 ) -> SealedPayload {
-    let mut plain = Vec::with_capacity(SALT_LEN + 1 + payload.len());
+    let mut plain = Vec::with_capacity(SALT_LEN + 1 + payload.len() + TAG_LEN);
     match sealing {
         Sealing::Clear { salt } => {
             plain.extend_from_slice(&salt);
@@ -260,19 +260,22 @@ fn payload_aad((ledger, seq): (LedgerId, Seq)) -> [u8; 24] {
 }
 
 /// Encrypts in place: `ciphertext ‖ tag[16]`.
-fn encrypt(key: &[u8; 32], nonce: [u8; NONCE_LEN], aad: &[u8], mut plain: Vec<u8>) -> Vec<u8> {
-    // A reallocation would leave a copy of the plaintext behind.
-    let mut sealed = Vec::with_capacity(plain.len() + TAG_LEN);
-    sealed.extend_from_slice(&plain);
-    plain.zeroize();
+pub(crate) fn encrypt(key: &[u8; 32], nonce: [u8; NONCE_LEN], aad: &[u8], mut plain: Vec<u8>) -> Vec<u8> {
+    if plain.capacity() - plain.len() < TAG_LEN {
+        // A reallocation would leave a copy of the plaintext behind.
+        let mut longer = Vec::with_capacity(plain.len() + TAG_LEN);
+        longer.extend_from_slice(&plain);
+        plain.zeroize();
+        plain = longer;
+    }
     let tag = Aes256Gcm::new(key.into())
-        .encrypt_inout_detached(&Nonce::from(nonce), aad, sealed.as_mut_slice().into())
+        .encrypt_inout_detached(&Nonce::from(nonce), aad, plain.as_mut_slice().into())
         .expect("a payload is shorter than the 64 GiB that AES-GCM allows");
-    sealed.extend_from_slice(&tag);
-    sealed
+    plain.extend_from_slice(&tag);
+    plain
 }
 
-fn decrypt(
+pub(crate) fn decrypt(
     key: &[u8; 32],
     nonce: [u8; NONCE_LEN],
     aad: &[u8],

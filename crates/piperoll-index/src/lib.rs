@@ -11,6 +11,7 @@
 
 mod analysis;
 mod collect;
+mod copy;
 mod document;
 mod error;
 mod fields;

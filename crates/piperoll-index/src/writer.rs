@@ -17,7 +17,7 @@ use crate::merge::{self, Extent};
 /// There is one indexing thread, so that documents are in `seq` order inside every file; searches rely on it. Whoever
 /// needs both cores reads and parses events in another thread.
 pub struct SearchWriter {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     writer: IndexWriter,
     /// The committed cursor.
     cursor: Option<u64>,

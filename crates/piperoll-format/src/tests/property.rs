@@ -237,6 +237,33 @@ fn tile_names_are_spelled_as_c2sp_says() {
 }
 
 #[test]
+fn names_of_snapshots_are_derived_and_have_one_spelling() {
+    let id = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    for name in [format!("snapshot/piece/{id}"), format!("snapshot/manifest/00000000000000000012-{id}")] {
+        let parsed = ObjectName::parse(&name).expect("it is a name");
+        assert!(parsed.is_derived(), "{name}");
+        assert_eq!(parsed.to_string(), name);
+    }
+    for name in [
+        "snapshot".to_owned(),
+        "snapshot/".to_owned(),
+        "snapshot/piece/".to_owned(),
+        format!("snapshot/{id}"),
+        format!("snapshot/piece/{id}/"),
+        format!("snapshot/piece/../piece/{id}"),
+        format!("snapshot/piece/{}", id.to_uppercase()),
+        format!("snapshot/piece/{}", &id[2..]),
+        format!("snapshot/manifest/{id}"),
+        format!("snapshot/manifest/12-{id}"),
+        format!("snapshot/manifest/+0000000000000000012-{id}"),
+        format!("snapshot/manifest/99999999999999999999-{id}"),
+        format!("snapshot/manifest/00000000000000000012-{id}.json"),
+    ] {
+        assert!(ObjectName::parse(&name).is_err(), "{name}");
+    }
+}
+
+#[test]
 fn names_of_other_formats_are_refused() {
     for name in [
         "",

@@ -237,6 +237,9 @@ pub(super) fn object_name() -> impl Strategy<Value = ObjectName> {
         segment_number().prop_map(ObjectName::Segment),
         bucketed().prop_map(|(bucket, segment, digest)| ObjectName::Pack { bucket, segment, digest }),
         bucketed().prop_map(|(bucket, segment, digest)| ObjectName::Keys { bucket, segment, digest }),
+        (any::<u64>(), any::<[u8; 32]>())
+            .prop_map(|(cursor, id)| ObjectName::SnapshotManifest { cursor: Seq(cursor), id: PieceId(id) }),
+        any::<[u8; 32]>().prop_map(|id| ObjectName::SnapshotPiece(PieceId(id))),
     ]
 }
 

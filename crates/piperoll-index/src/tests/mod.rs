@@ -1,6 +1,7 @@
 //! Tests of the whole index: documents in, queries out.
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
+mod copy;
 mod fields;
 mod forget;
 mod language;
