@@ -169,13 +169,13 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
 #[must_use]
 pub fn noise(length: usize, seed: u64) -> Bytes {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let words = std::iter::repeat_with(|| {
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()
-    });
-    let mut bytes: Vec<u8> = words.take(length.div_ceil(8)).flatten().collect();
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
     bytes.truncate(length);
     bytes.into()
 }
