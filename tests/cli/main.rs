@@ -3,6 +3,7 @@
 
 mod bucket;
 mod damage;
+mod gap;
 mod kill;
 mod story;
 mod transcript;

@@ -70,6 +70,37 @@ async fn state_at_a_moment_is_shown_with_proven_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn consent_with_an_end_expires_without_an_event() {
+    let archive = TestArchive::in_memory().await;
+    let served = archive.serve().await;
+    let mut event = given("form-1", "+4915550001");
+    event["expires_at"] = "2026-11-21T12:00:00+01:00".into();
+    let form = hand_in(&served, event.clone()).await;
+    for (at, expected) in [("10:59:59", "given"), ("11:00:00", "expired")] {
+        let found = state(&served, "+4915550001", &format!("purpose=marketing&at=2026-11-21T{at}Z")).await;
+        assert_eq!((&found["state"], &found["decided_by"]), (&expected.into(), &form.into()), "{at}");
+    }
+    let found = state(&served, "+4915550001", "purpose=marketing&at=2026-11-22").await;
+    let rule = found["rule"].as_str().unwrap();
+    assert!(rule.contains("given until 2026-11-21T11:00:00"), "{rule}");
+    assert_eq!(found["evidence"][0]["expires_at"]["utc"], "2026-11-21T11:00:00.000000Z");
+    let path = "/v1/persons/4915550001/consent/record?purpose=marketing&at=2026-11-22";
+    let record = served.read(path).await.ok();
+    assert_eq!(record["events"][0]["valid_until"], "2026-11-21T11:00:00.000000Z");
+    assert_eq!(record["state"]["value"], "expired");
+    for (name, value) in [("expires_at", "2026-11-21T09:00:00Z"), ("kind", "consent.withdrawn")] {
+        let mut wrong = event.clone();
+        (wrong["source_id"], wrong[name]) = ("form-2".into(), value.into());
+        let answer = served.send(Role::Ingest, Method::POST, "/v1/events", wrong.to_string()).await;
+        answer.is_status(400);
+        assert!(
+            answer.json()["error"]["message"].as_str().unwrap().starts_with("field `expires_at`: expected ")
+        );
+    }
+    served.check_everything().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn consent_and_search_follow_a_person_to_another_number() {
     let archive = TestArchive::in_memory().await;
     let served = archive.serve().await;

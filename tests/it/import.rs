@@ -115,8 +115,24 @@ async fn what_was_captured_live_is_known_or_marked() {
     let differs = served.search("kind:import.message \"other words\"").await;
     assert!(differs["hits"][0]["flags"].to_string().contains("differs-from:"), "{differs}");
     let size = served.size();
-    let again = import(&served, "format=jsonl", lines).await.ok();
+    let again = import(&served, "format=jsonl", lines.clone()).await.ok();
     assert_eq!((counts(&again), served.size()), ([3, 0, 2, 1, 0], size));
+    // More is captured live, so that the same files look another way; they still are the imports of before.
+    let more = [("wamid.L3", "4915550000001", "new"), ("wamid.L4", "4915550000001", "not live")];
+    served.deliver(&webhook_to("9001", &more)).await.is_status(200);
+    served.archive.catch_up().await;
+    let size = served.size();
+    let later = import(&served, "format=jsonl", lines).await.ok();
+    assert_eq!(counts(&later), [3, 0, 1, 2, 0]);
+    assert_eq!(
+        (&later["recorded_as"]["seq"], &later["recorded_as"]["repeated"]),
+        (&first["recorded_as"]["seq"], &json!(true))
+    );
+    assert_eq!(later["recorded_as"]["event_hash"], first["recorded_as"]["event_hash"]);
+    let later = import(&served, &chat_parameters(), chat).await.ok();
+    assert_eq!(counts(&later), [3, 0, 3, 0, 2]);
+    assert_eq!(later["recorded_as"]["seq"], imported["recorded_as"]["seq"]);
+    assert_eq!(served.size(), size, "no second record");
     served.check_everything().await;
     served.close().await;
 }
@@ -168,6 +184,42 @@ async fn lines_that_are_none_are_named_and_the_corrected_file_adds_them() {
     }
     assert_eq!(served.size(), size, "nothing of it is stored");
     served.send(Role::Officer, Method::POST, "/v1/import?number=1&format=chat", "").await.is_status(403);
+    served.check_everything().await;
+    served.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_inside_an_e_mail_are_attachments_of_its_message() {
+    let archive = TestArchive::in_memory().await;
+    let served = archive.serve().await;
+    let bill: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+    let encoded = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(&bill)
+    };
+    let mail = format!(
+        "From: 4915550000001@wa.example\r\nTo: Acme <desk@acme.example>\r\nDate: Sat, 21 Nov 2026 10:00:00 +0100\r\n\
+         Message-ID: <m1@acme.example>\r\nSubject: chat\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain\r\n\r\nthe bill\r\n\
+         --b\r\nContent-Type: application/octet-stream; name=\"bill.bin\"\r\nContent-Transfer-Encoding: base64\r\n\
+         Content-Disposition: attachment; filename=\"bill.bin\"\r\n\r\n{encoded}\r\n\
+         --b\r\nContent-Type: text/plain; name=\"note.txt\"\r\nContent-Disposition: attachment; filename=\"note.txt\"\r\n\r\na note about okapis\r\n--b--\r\n"
+    );
+    let view = import(&served, "format=eml", mail.clone()).await.ok();
+    assert_eq!(
+        (counts(&view), &view["media"], &view["media_missing"]),
+        ([1, 1, 0, 0, 0], &json!(2), &json!(0))
+    );
+    let message = served.find("kind:import.message bill").await[0];
+    for (index, expected) in [(0, bill.as_slice()), (1, b"a note about okapis".as_slice())] {
+        let answer = served.read(&format!("/v1/events/{message}/attachments/{index}")).await;
+        answer.is_status(200);
+        let found = answer.body.strip_suffix(b"\r\n").unwrap_or(&answer.body);
+        assert!(found == expected, "attachment {index}: {} bytes", answer.body.len());
+    }
+    let size = served.size();
+    assert_eq!(counts(&import(&served, "format=eml", mail).await.ok()), [1, 0, 1, 0, 0]);
+    assert!(served.size() <= size + 2, "only that the attachments were looked at");
     served.check_everything().await;
     served.close().await;
 }

@@ -175,7 +175,27 @@ async fn what_cannot_be_archived_is_refused_or_becomes_a_gap() {
     assert_eq!((&gap["number"], &gap["state"]), (&json!("106540352242922"), &json!("degraded")));
     assert_eq!(gap["cause"], "send-not-archived");
     assert!(gap["detail"].as_str().unwrap().starts_with("4 requests or answers between "), "{gap}");
+    let view = served.read("/v1/coverage/106540352242922?from=2026-11-21").await.ok();
+    let missing = &view["missing"].as_array().unwrap();
+    let missing = missing.iter().find(|missing| missing["cause"] == "send-not-archived").unwrap();
+    assert_eq!((&missing["count"], &missing["evidence"]), (&json!(4), &json!([seq])));
     served.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gap_that_one_process_cannot_record_is_recorded_by_the_next() {
+    let (archive, graph) = (TestArchive::in_memory().await, FakeGraph::start().await);
+    let served = serve(&archive, &graph.url(), OnArchiveFailure::Forward).await;
+    archive.store.inject(Fault::always(Operation::Create, "", Outcome::Full));
+    send(&served, PATH, REQUEST).await.is_status(200);
+    served.close().await;
+    archive.store.heal();
+    for _ in 0..2 {
+        let served = serve(&archive, &graph.url(), OnArchiveFailure::Forward).await;
+        let found = served.search("kind:coverage.changed").await;
+        assert_eq!(found["total"], 1, "once: {found}");
+        served.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

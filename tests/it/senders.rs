@@ -333,6 +333,14 @@ async fn notices_of_amazon_are_taken_with_a_certificate_fetched_once() {
     assert_eq!((served.size(), sns.count("good.pem")), (size + 1, 1));
     let found = served.search("unusual kind:whatsapp.message").await;
     assert_eq!((&found["total"], &found["hits"][0]["source"]), (&json!(1), &json!("aws")));
+    // The certificate is archived before what it vouches for, byte for byte, and once.
+    let observed = served.find("kind:account.observed").await;
+    assert_eq!(observed.len(), 1);
+    let read = archive.reader().await.read(piperoll_format::Seq(observed[0])).await.unwrap();
+    assert_eq!(read.payload.unwrap().payload.parts[1], fixture("signer.pem"));
+    let raw = served.read(&format!("/v1/events/{size}/raw")).await;
+    assert_eq!(raw.body, body.as_bytes());
+    assert_eq!(raw.header("piperoll-signature-valid"), Some("true"));
     assert_eq!(found["hits"][0]["message"]["conversation"], "9001:4915550000001");
     let read = archive.reader().await.read(piperoll_format::Seq(size)).await.unwrap();
     let key = read.payload.unwrap().payload.provenance.signature_key.unwrap();

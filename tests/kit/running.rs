@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,8 +40,24 @@ impl Running {
     /// When it ends instead.
     #[must_use]
     pub fn start_with(home: &Path, dir: &str, environment: &[(String, String)]) -> Self {
+        Self::spawn(home, dir, environment, command(piperoll(), home))
+    }
+
+    /// Starts a server as [`Running::start_with`] does, which gets an error where it exceeds a limit on the size of files
+    /// and is not killed for it.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    #[must_use]
+    pub fn start_ignoring_file_limits(home: &Path, dir: &str, environment: &[(String, String)]) -> Self {
+        let mut shell = command(Path::new("sh"), home);
+        let _shell = shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(piperoll());
+        Self::spawn(home, dir, environment, shell)
+    }
+
+    fn spawn(home: &Path, dir: &str, environment: &[(String, String)], mut command: Command) -> Self {
         let log = File::options().create(true).append(true).open(home.join("serve.log")).unwrap();
-        let mut child = command(piperoll(), home)
+        let mut child = command
             .args(["--json", "--dir", dir, "serve", "--listen", "127.0.0.1:0"])
             .env("PIPEROLL_WHATSAPP_APP_SECRET", APP_SECRET)
             .envs(environment.iter().cloned())
@@ -72,6 +88,12 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Returns the process's id.
+    #[must_use]
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Kills the process with SIGKILL, which it cannot see coming.
@@ -120,6 +142,14 @@ impl Connection {
         let signature = sign(APP_SECRET, body);
         let headers = format!("content-type: application/json\r\nx-hub-signature-256: {signature}\r\n");
         Ok(self.request("POST /webhooks/whatsapp", &headers, body)?.0)
+    }
+
+    /// Sends a body with headers, each with its line end.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        self.request(&format!("POST {path}"), headers, body)
     }
 
     /// Asks with a token.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fact::Fact;
 use crate::signal::{Act, Signal, Via};
+use crate::time::utc;
 
 /// The state of a consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,17 +152,34 @@ pub fn consent(
     signals.dedup_by_key(|fact| fact.seq);
     let rule = "nothing says whether the person agreed".to_owned();
     let mut found = Consent { rule, ..Consent::default() };
+    let mut ends_at = None;
     for Fact { at, seq, value: signal } in signals {
         if at > question.at || !is_about(&signal, question, rules) {
             continue;
         }
-        let (makes, rule) = weigh(&signal, question, rules, found.state);
+        expire(&mut found, ends_at, at);
+        let (makes, mut rule) = weigh(&signal, question, rules, found.state);
+        if let Some(end) = signal.expires_at {
+            rule = format!("{rule}, until {}", utc(end));
+        }
         if let Some(state) = makes {
+            ends_at = signal.expires_at.filter(|_| state == ConsentState::Given);
             (found.state, found.decided_by, found.rule) = (state, Some(seq), rule.clone());
         }
         found.evidence.push(Weighed { seq, at, signal, makes, rule });
     }
+    expire(&mut found, ends_at, question.at);
     found
+}
+
+/// Ends an agreement whose time is over; the event that gave it says so itself.
+fn expire(found: &mut Consent, ends_at: Option<i64>, at: i64) {
+    if found.state == ConsentState::Given
+        && let Some(end) = ends_at.filter(|end| *end <= at)
+    {
+        found.state = ConsentState::Expired;
+        found.rule = format!("the agreement was given until {} and has ended", utc(end));
+    }
 }
 
 fn is_about(signal: &Signal, question: &ConsentQuestion<'_>, rules: &ConsentRules) -> bool {

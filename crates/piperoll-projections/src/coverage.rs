@@ -5,9 +5,11 @@
 
 mod account;
 mod beat;
+mod callback;
 mod fold;
 mod history;
 mod interval;
+mod older;
 mod query;
 mod reference;
 mod rhythm;
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use beat::{DOWNTIME_CERTAIN, DOWNTIME_MIN};
 pub use interval::{Interval, Span, intervals};
+pub use older::Older;
 pub use query::{Canary, Coverage, CoverageOptions, KnownNumber, Missing};
 pub use rhythm::{SILENCE_EXPECTED_MIN, UNOPENED_LOST, UNOPENED_WARNING};
 pub use words::NEVER_DELIVERED;
@@ -114,6 +117,8 @@ causes! {
     SubscriptionMissing = "subscription-missing", true,
     /// Webhooks go to another address than before.
     CallbackChanged = "callback-changed", false,
+    /// Webhooks go to an address that is not the archive's.
+    CallbackForeign = "callback-foreign", true,
     /// The phone was wiped.
     DeviceWiped = "device-wiped", false,
     /// The phone cannot be reached by its management.
@@ -136,6 +141,8 @@ causes! {
     HistoryIncomplete = "history-incomplete", true,
     /// Attachments of the history never followed.
     HistoryMedia = "history-media", true,
+    /// Requests to send, or their answers, that went through the archive while nothing could be stored.
+    SendNotArchived = "send-not-archived", true,
     /// A delivery status for a message whose content is not here.
     OrphanStatus = "orphan-status", true,
     /// A read receipt for a message that was never reported as sent.
@@ -146,6 +153,8 @@ causes! {
     Unsupported = "unsupported", true,
     /// An attachment could not be fetched.
     MediaUnavailable = "media-unavailable", true,
+    /// An attachment was neither fetched nor given up.
+    MediaNotFetched = "media-not-fetched", false,
 }
 
 /// Microseconds in an hour.

@@ -11,6 +11,7 @@ use crate::alias::{aliases, person_of};
 use crate::fact::{Facts, Observed, Table};
 use crate::keyword::{Sense, keyword_of};
 use crate::talk::number_of;
+use crate::time::micros;
 
 /// The error of a status that says that the person stopped marketing messages.
 const STOPPED_MARKETING: i64 = 131_050;
@@ -84,6 +85,9 @@ pub struct Signal {
     /// The business number's id; every number when absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub number: Option<String>,
+    /// When the agreement ends by its own terms, microseconds since the epoch; never when absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_at: Option<i64>,
 }
 
 /// Adds what an event says about consent.
@@ -121,12 +125,14 @@ struct Document {
     purpose: Option<String>,
     channel: Option<String>,
     number: Option<String>,
+    expires_at: Option<String>,
 }
 
 fn of_api(act: Act, observed: &Observed<'_>) -> Signal {
     let body = observed.payload.parts.first().map(Vec::as_slice).unwrap_or_default();
-    let Document { purpose, channel, number } = serde_json::from_slice(body).unwrap_or_default();
-    Signal { act: Some(act), via: Via::Api, purpose, channel, number }
+    let Document { purpose, channel, number, expires_at } = serde_json::from_slice(body).unwrap_or_default();
+    let expires_at = expires_at.as_deref().and_then(micros).filter(|_| act == Act::Given);
+    Signal { act: Some(act), via: Via::Api, purpose, channel, number, expires_at }
 }
 
 fn of_whatsapp(act: Option<Act>, via: Via, purpose: Option<&str>, message: &Message) -> Signal {
@@ -136,6 +142,7 @@ fn of_whatsapp(act: Option<Act>, via: Via, purpose: Option<&str>, message: &Mess
         purpose: purpose.map(str::to_owned),
         channel: Some("whatsapp".to_owned()),
         number: number_of(message),
+        expires_at: None,
     }
 }
 

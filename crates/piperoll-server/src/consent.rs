@@ -161,6 +161,7 @@ pub(crate) fn signals(
         rule: one.rule.clone(),
         purpose: one.signal.purpose.clone(),
         number: one.signal.number.clone(),
+        expires_at: one.signal.expires_at.map(|at| shown(at, zone)),
         disposed_on: proven.disposed_on(one.seq, disposals),
         event: proven.view(one.seq),
     };
@@ -208,6 +209,7 @@ fn event_of(signal: &SignalView, ledger: &str) -> Value {
         "entity_id": "pii principal",
         "purpose": signal.purpose,
         "number": signal.number,
+        "valid_until": signal.expires_at.as_ref().map(|at| &at.utc),
         "rule": signal.rule,
         "received_time": signal.event.as_ref().map(|event| &event.recorded_at),
         "evidence": proof.map(|proof| json!({"event_hash": proof.event_hash, "tree_size": proof.tree_size, "root": proof.root})),

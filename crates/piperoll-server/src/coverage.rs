@@ -1,25 +1,23 @@
 //! Coverage for people: a number's capture over time, all numbers now, and the gaps in the scope of a search.
 //!
-//! Gaps are computed from the projections and kept until more is projected. Computing them anew is cheap for a small
-//! archive and is done when somebody asks; in a large one they are as old as the last heartbeat, and say so.
+//! Gaps beside a search are computed from the projections as they are when somebody asks. What was found in the older
+//! part of each number's time is kept for that and found anew now and then; every answer says of which moment both are.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, TimeZone as _};
 use chrono_tz::Tz;
 use piperoll_format::Kind;
 use piperoll_index::{Query, Scope};
-use piperoll_projections::coverage::{
-    Canary, Coverage, CoverageOptions, Interval, KnownNumber, Missing, State,
-};
+use piperoll_projections::coverage::{Canary, CoverageOptions, Interval, KnownNumber, Missing, State};
 use piperoll_projections::{ProjectionError, utc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::archive::Archive;
 use crate::error::{ApiError, ErrorCode};
+use crate::gaps::{Book, GapKeeper, GapQuestion};
 use crate::tokens::Caller;
 use crate::wire::{CoverageListView, CoverageView, GapView, GapsView, NumberView, causes};
 
@@ -28,12 +26,6 @@ const GAPS_MAX: usize = 20;
 
 /// References that are followed when somebody asks for one number.
 const REFERENCES_MAX: usize = 100_000;
-
-/// References that are followed for each number when gaps are computed for all.
-const REFERENCES_EACH: usize = 5_000;
-
-/// Who asks waits for gaps to be computed anew if that took no longer the last time.
-const QUICK: Duration = Duration::from_millis(30);
 
 /// The time that is looked at unless somebody says otherwise, in microseconds.
 const SPAN: i64 = 30 * 24 * 3_600_000_000;
@@ -61,26 +53,13 @@ pub(crate) struct CoverageDesk {
     pub(crate) settings: OnceLock<CoverageSettings>,
     pub(crate) stop: CancellationToken,
     pub(crate) task: Mutex<Option<tokio::task::JoinHandle<()>>>,
-    book: Mutex<Option<Arc<Book>>>,
-}
-
-/// The gaps of all numbers, and how each number is now.
-#[derive(Debug)]
-pub(crate) struct Book {
-    pub(crate) numbers: Vec<(KnownNumber, Option<Interval>, Vec<Missing>)>,
-    /// Every event with a lower `seq` was looked at.
-    pub(crate) projected: u64,
-    took: Duration,
+    pub(crate) gaps: Arc<GapKeeper>,
 }
 
 impl CoverageDesk {
     /// Returns the settings in effect.
     pub(crate) fn settings(&self) -> &CoverageSettings {
         self.settings.get_or_init(CoverageSettings::default)
-    }
-
-    fn book(&self) -> Option<Arc<Book>> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -151,7 +130,9 @@ impl Archive {
     /// Whoever searches is not stopped by projections that are out of order: then `complete_to` is 0, nothing was
     /// looked at.
     pub(crate) async fn gaps_in(&self, query: &Query) -> GapsView {
-        let (book, scope) = match self.gaps_now().await {
+        let found = self.coverage.gaps.book_soon(self.gap_question()).await;
+        let projected = self.progress().borrow().projected;
+        let (book, scope) = match found {
             Ok(book) => (book, query.scope()),
             Err(error) => {
                 tracing::warn!(
@@ -170,39 +151,28 @@ impl Archive {
         found.sort_by_key(|(_, missing)| std::cmp::Reverse((missing.to, missing.from)));
         let more = found.len().saturating_sub(GAPS_MAX) as u64;
         let gaps = found.iter().take(GAPS_MAX).map(|(number, missing)| GapView::new(&number.number, missing));
-        GapsView { gaps: gaps.collect(), more, complete_to: book.projected }
-    }
-
-    /// Returns the known gaps; computes them anew when something was projected since and that is quick.
-    async fn gaps_now(&self) -> Result<Arc<Book>, ApiError> {
-        let projected = self.progress().borrow().projected;
-        match self.coverage.book() {
-            Some(book) if book.projected == projected || book.took > QUICK => Ok(book),
-            _ => self.compute_gaps().await,
+        GapsView {
+            gaps: gaps.collect(),
+            more,
+            complete_to: book.projected,
+            complete: book.is_complete && book.projected >= projected,
+            as_of: Some(utc(book.at)),
+            older_as_of: Some(utc(book.older_at)),
         }
     }
 
-    /// Computes the gaps of all numbers.
+    /// Computes the gaps of all numbers, of now.
     pub(crate) async fn compute_gaps(&self) -> Result<Arc<Book>, ApiError> {
-        let projected = self.progress().borrow().projected;
-        let (projections, canaries) = (self.projections(), self.coverage.settings().canaries.clone());
-        let now = self.now_micros();
-        let book = computed(move || {
-            let started = Instant::now();
-            let options = CoverageOptions { now, canaries: &canaries, references_max: REFERENCES_EACH };
-            let numbers = projections.numbers()?.into_iter().map(|number| {
-                let Coverage { number, mut intervals, missing, .. } =
-                    projections.coverage(&number, i64::MIN / 2, now, &options)?;
-                // Before the first connection nothing was promised.
-                let missing = missing.into_iter().filter(|missing| missing.from > i64::MIN / 2);
-                Ok((number, intervals.pop(), missing.collect()))
-            });
-            let numbers = numbers.collect::<Result<Vec<_>, ProjectionError>>()?;
-            Ok(Arc::new(Book { numbers, projected, took: started.elapsed() }))
-        })
-        .await?;
-        *self.coverage.book.lock().unwrap_or_else(PoisonError::into_inner) = Some(book.clone());
-        Ok(book)
+        self.coverage.gaps.book(self.gap_question()).await
+    }
+
+    fn gap_question(&self) -> GapQuestion {
+        GapQuestion {
+            projections: self.projections(),
+            canaries: self.coverage.settings().canaries.clone(),
+            projected: self.progress().borrow().projected,
+            now: self.now_micros(),
+        }
     }
 
     /// Returns the time in signed microseconds, as facts have it.
@@ -212,7 +182,7 @@ impl Archive {
 }
 
 /// Reads the projections away from the async threads.
-async fn computed<T: Send + 'static>(
+pub(crate) async fn computed<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ProjectionError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let done = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)?;

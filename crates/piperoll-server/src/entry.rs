@@ -225,6 +225,9 @@ fn check_members(event: &EventBody) -> Result<(), ApiError> {
             _ => {}
         }
     }
+    if event.expires_at.is_some() && event.kind != EntryKind::ConsentGiven {
+        return Err(refuse("expires_at", "none but in `consent.given`", "a value"));
+    }
     if event.until.is_some() && topic != Assignment {
         return Err(refuse("until", &format!("none in {}", topic.name()), "a value"));
     }
@@ -244,6 +247,11 @@ fn moment(event: &EventBody) -> Result<i64, ApiError> {
         Consent | Template => ("occurred_at", &event.occurred_at),
     };
     let at = time(field, text.as_deref().unwrap_or_default())?;
+    if let Some(expires_at) = &event.expires_at
+        && time("expires_at", expires_at)? <= at
+    {
+        return Err(refuse("expires_at", "a time after `occurred_at`", expires_at));
+    }
     if let Some(until) = &event.until
         && time("until", until)? < at
     {

@@ -12,8 +12,9 @@ use piperoll_projections::{ConsentRules, ProjectionError, Projections, day, utc}
 use serde::Serialize;
 
 use crate::archive::Archive;
-use crate::coverage::{Book, CoverageSettings};
+use crate::coverage::CoverageSettings;
 use crate::error::ApiError;
+use crate::gaps::Book;
 
 /// The pause before a beat that could not be committed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@
 //! brought in before is known again by its content, so an import that broke off is simply started again. What was
 //! captured live is not stored a second time when its id says so, and marked when only its words and its minute do.
 
+mod completed;
 mod live;
 mod media;
 
@@ -162,15 +163,20 @@ impl Importer<'_> {
             group
                 .push((item, self.submission(Kind::ImportMessage, "application/octet-stream", parts, facts)));
             if group.len() >= GROUP_ITEMS || group_bytes > GROUP_BYTES {
-                self.commit(std::mem::take(&mut group), files).await?;
+                self.commit(std::mem::take(&mut group), bytes, files).await?;
                 group_bytes = 0;
             }
         }
-        self.commit(group, files).await
+        self.commit(group, bytes, files).await
     }
 
     /// Commits messages, then their files.
-    async fn commit(&mut self, group: Vec<(&ImportItem, Submission)>, files: &Files) -> Result<(), ApiError> {
+    async fn commit(
+        &mut self,
+        group: Vec<(&ImportItem, Submission)>,
+        bytes: &[u8],
+        files: &Files,
+    ) -> Result<(), ApiError> {
         if group.is_empty() {
             return Ok(());
         }
@@ -182,7 +188,7 @@ impl Importer<'_> {
             } else {
                 self.view.stored += 1;
             }
-            self.take_files(item, receipt.seq, files).await?;
+            self.take_files(item, receipt.seq, bytes, files).await?;
         }
         Ok(())
     }
@@ -217,7 +223,14 @@ impl Importer<'_> {
     }
 
     /// Records that the import is done.
+    ///
+    /// One batch has one record, that of the first time: what is known of it can differ the next time, since more may
+    /// have been captured live.
     async fn complete(mut self, context: &Context, sha256: &str, size: u64) -> Result<ImportView, ApiError> {
+        if let Some(first) = completed::find(self.archive, &self.batch).await? {
+            self.view.recorded_as = Some(first.into());
+            return Ok(self.view);
+        }
         let view = &self.view;
         let document = Completed {
             batch: &self.batch,

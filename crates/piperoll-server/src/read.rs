@@ -120,9 +120,21 @@ impl Archive {
     pub async fn raw(&self, caller: &Caller, seq: Seq) -> Result<Raw, ApiError> {
         let body = self.reader.body(seq).await?;
         self.record_view(caller, "raw", seq).await?;
-        let signature = body.provenance.signature;
+        let (key, received_at) = (&body.provenance.signature_key, body.provenance.received_at);
+        let again = match key.as_deref().zip(received_at) {
+            Some((key, at)) if body.provenance.source == Sender::Aws.as_str() => {
+                self.check_notice_again(key, &body.bytes, at).await?
+            }
+            _ => None,
+        };
         let check = |kept: &String| self.still_accepts(&body.provenance.source, kept, &body.bytes);
-        let signature_valid = signature.as_ref().map(check);
+        let (signature, signature_valid) = match again {
+            Some((signature, is_valid)) => (Some(signature), Some(is_valid)),
+            None => {
+                let is_valid = body.provenance.signature.as_ref().map(check);
+                (body.provenance.signature, is_valid)
+            }
+        };
         Ok(Raw { body: body.bytes, media_type: body.provenance.media_type, signature, signature_valid })
     }
 

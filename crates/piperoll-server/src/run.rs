@@ -55,6 +55,7 @@ pub async fn run(
     let started = Submission::own(Kind::LedgerStarted, "application/json", document);
     let _ = archive.record(started).await.map_err(std::io::Error::other)?;
     archive.start_heartbeat().await.map_err(std::io::Error::other)?;
+    archive.record_gaps_later();
     let service = TowerToHyperService::new(router(archive));
     let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
     let mut shutdown = pin!(shutdown);

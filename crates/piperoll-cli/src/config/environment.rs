@@ -132,6 +132,7 @@ impl Environment {
             numbers: texts("graph.numbers"),
             media_hosts: texts("graph.media_hosts"),
             poll_every_seconds: self.read("graph.poll_every_seconds")?,
+            expected_callback: text("graph.expected_callback"),
         })
     }
 

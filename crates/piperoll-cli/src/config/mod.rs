@@ -83,6 +83,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("graph.numbers", "PIPEROLL_GRAPH_NUMBERS"),
     key("graph.media_hosts", "PIPEROLL_GRAPH_MEDIA_HOSTS"),
     key("graph.poll_every_seconds", "PIPEROLL_GRAPH_POLL_EVERY_SECONDS"),
+    key("graph.expected_callback", "PIPEROLL_GRAPH_EXPECTED_CALLBACK"),
     key("media.bytes_max", "PIPEROLL_MEDIA_BYTES_MAX"),
     key("media.life_hours", "PIPEROLL_MEDIA_LIFE_HOURS"),
     key("media.concurrency", "PIPEROLL_MEDIA_CONCURRENCY"),

@@ -71,6 +71,7 @@ fn value(settings: &Settings, path: &str) -> Value {
         "graph.numbers" => texts(&settings.graph.numbers),
         "graph.media_hosts" => texts(&settings.graph.media_hosts),
         "graph.poll_every_seconds" => settings.graph.poll_every_seconds.into(),
+        "graph.expected_callback" => settings.graph.expected_callback.clone().into(),
         "media.bytes_max" => settings.media.bytes_max.into(),
         "media.life_hours" => settings.media.life_hours.into(),
         "media.concurrency" => settings.media.concurrency.into(),

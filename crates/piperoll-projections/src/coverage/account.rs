@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::signal::{Aspect, Signal};
-use super::{Cause, DAY, State};
+use super::{Cause, DAY, State, callback};
 
 /// The deepest that a member is looked for.
 const DEPTH_MAX: usize = 12;
@@ -31,7 +31,7 @@ fn find_to<'a>(value: &'a Value, key: &str, depth: usize) -> Option<&'a Value> {
     inner.into_iter().find_map(|value| find_to(value, key, depth - 1))
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     find(value, key)?.as_str()
 }
 
@@ -41,12 +41,12 @@ pub(super) fn digits(text: &str) -> Option<String> {
     (!digits.is_empty()).then_some(digits)
 }
 
-fn set(aspect: Aspect, state: State, cause: Cause, detail: Option<&str>) -> Signal {
+pub(super) fn set(aspect: Aspect, state: State, cause: Cause, detail: Option<&str>) -> Signal {
     Signal::Set { aspect, state, cause, until: None, detail: detail.map(short) }
 }
 
 /// A detail from outside, bounded.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
@@ -130,14 +130,20 @@ pub(super) fn observed(document: &Value) -> Vec<Signal> {
     if status.is_some_and(|status| status != 200) || answer.get("error").is_some() || answer.is_null() {
         return Vec::new();
     }
+    let expected = document.get("expected_callback").and_then(Value::as_str);
     let mut signals = vec![set(Aspect::Permission, State::Open, Cause::Reconnected, None)];
     match object {
         "phone_number" => signals.extend(phone_number(answer)),
-        "subscribed_apps" => signals.extend(subscribed_apps(answer)),
-        "webhook_configuration" => signals.push(Signal::Value {
-            aspect: Aspect::NumberCallback,
-            value: answer.get("webhook_configuration").map(Value::to_string),
-            cause: Cause::CallbackChanged,
+        "subscribed_apps" => signals.extend(subscribed_apps(answer, expected)),
+        "webhook_configuration" => signals.push(match expected {
+            Some(expected) => {
+                callback::judged(Aspect::NumberCallback, callback::diverted(answer, expected).as_deref())
+            }
+            None => Signal::Value {
+                aspect: Aspect::NumberCallback,
+                value: answer.get("webhook_configuration").map(Value::to_string),
+                cause: Cause::CallbackChanged,
+            },
         }),
         _ => signals.clear(),
     }
@@ -175,11 +181,18 @@ fn with_app(mut signals: Vec<Signal>, on_app: &str) -> Vec<Signal> {
     signals
 }
 
-fn subscribed_apps(answer: &Value) -> Vec<Signal> {
+fn subscribed_apps(answer: &Value, expected: Option<&str>) -> Vec<Signal> {
     let Some(apps) = answer.get("data").and_then(Value::as_array) else { return Vec::new() };
     let (aspect, cause) = (Aspect::Subscription, Cause::SubscriptionMissing);
     if apps.is_empty() {
         return vec![set(aspect, State::Closed, cause, None)];
+    }
+    if let Some(expected) = expected {
+        let diverted = callback::apps_diverted(apps, expected);
+        return vec![
+            set(aspect, State::Open, cause, None),
+            callback::judged(Aspect::Callback, diverted.as_deref()),
+        ];
     }
     let mut overrides: Vec<&str> = apps.iter().filter_map(|app| text(app, "override_callback_uri")).collect();
     overrides.sort_unstable();

@@ -196,6 +196,23 @@ impl Projections {
         options: &CoverageOptions<'_>,
     ) -> Result<Coverage, ProjectionError> {
         let to = to.min(options.now);
+        let intervals = self.timeline(number, from, to, options)?;
+        let mut missing = missing_by(&intervals);
+        missing.extend(self.told(&number.number, from, to, options.now)?);
+        let (references, is_complete) = self.references(&number.number, from, to, options)?;
+        missing.extend(references);
+        missing.sort_by_key(|missing| (missing.from, missing.to, missing.cause));
+        Ok(Coverage { number: number.clone(), intervals, missing, is_complete })
+    }
+
+    /// Returns the states of a number in a time, one after the other.
+    pub(super) fn timeline(
+        &self,
+        number: &KnownNumber,
+        from: i64,
+        to: i64,
+        options: &CoverageOptions<'_>,
+    ) -> Result<Vec<Interval>, ProjectionError> {
         let mut spans = self.link_and_notices(number, to)?;
         spans.extend(self.downtime(from, to, options.now)?);
         spans.extend(self.silence(&number.number, from, to)?);
@@ -203,16 +220,22 @@ impl Projections {
         for canary in options.canaries.iter().filter(|canary| canary.number == number.number) {
             spans.extend(self.canary(canary, from, to)?);
         }
-        let intervals = intervals(&spans, from, to);
-        let mut missing = missing_by(&intervals);
-        let pieces = self.facts(Table::History, &number.number, i64::MIN..=to, FACTS_MAX)?;
+        Ok(intervals(&spans, from, to))
+    }
+
+    /// What pieces of the history and the archive itself say is missing.
+    pub(super) fn told(
+        &self,
+        number: &str,
+        from: i64,
+        to: i64,
+        now: i64,
+    ) -> Result<Vec<Missing>, ProjectionError> {
+        let pieces = self.facts(Table::History, number, i64::MIN..=to, FACTS_MAX)?;
         let touches = |missing: &Missing| missing.to >= from && missing.from <= to;
-        missing.extend(history::missing(&pieces, options.now).into_iter().filter(touches));
-        missing.extend(self.lost(&number.number, from, to)?);
-        let (references, is_complete) = self.references(&number.number, from, to, options)?;
-        missing.extend(references);
-        missing.sort_by_key(|missing| (missing.from, missing.to, missing.cause));
-        Ok(Coverage { number: number.clone(), intervals, missing, is_complete })
+        let mut missing: Vec<Missing> = history::missing(&pieces, now).into_iter().filter(touches).collect();
+        missing.extend(self.lost(number, from, to)?);
+        Ok(missing)
     }
 
     /// What notices say of the number, its phone number and its account, and that what arrives proves a connection.
@@ -332,9 +355,45 @@ impl Projections {
         to: i64,
         options: &CoverageOptions<'_>,
     ) -> Result<(Vec<Missing>, bool), ProjectionError> {
+        let (pointers, is_complete) = self.pointers(number, from, to, options)?;
+        let known = self.known_targets(&pointers)?;
+        Ok((reference::missing(&pointers, &known, options.now), is_complete))
+    }
+
+    /// Looks up everything that pointers point at.
+    pub(super) fn known_targets(
+        &self,
+        pointers: &[Fact<Pointer>],
+    ) -> Result<HashMap<String, Known>, ProjectionError> {
+        let mut known: HashMap<String, Known> = HashMap::new();
+        for target in pointers.iter().filter_map(|pointer| pointer.value.target()) {
+            if !known.contains_key(target) {
+                let known_of = self.what_is_known(target)?;
+                let _previous = known.insert(target.to_owned(), known_of);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Returns the newest pointers of a time, oldest first, without attachments of which it is known what became of them,
+    /// and whether these are all.
+    pub(super) fn pointers(
+        &self,
+        number: &str,
+        from: i64,
+        to: i64,
+        options: &CoverageOptions<'_>,
+    ) -> Result<(Vec<Fact<Pointer>>, bool), ProjectionError> {
         let max = options.references_max.min(FACTS_MAX);
         let mut pointers = self.newest::<Pointer>(Table::Dangling, number, from..=to, max)?;
         let is_complete = pointers.len() < max;
+        self.drop_settled(&mut pointers)?;
+        pointers.reverse();
+        Ok((pointers, is_complete))
+    }
+
+    /// Leaves out attachments of which it is known what became of them.
+    pub(super) fn drop_settled(&self, pointers: &mut Vec<Fact<Pointer>>) -> Result<(), ProjectionError> {
         let mut failed = None;
         pointers.retain(|pointer| match pointer.value {
             Pointer::Attachment { index } => match self.attachment_outcome(pointer.seq, index) {
@@ -349,15 +408,7 @@ impl Projections {
         if let Some(error) = failed {
             return Err(error);
         }
-        pointers.reverse();
-        let mut known: HashMap<String, Known> = HashMap::new();
-        for target in pointers.iter().filter_map(|pointer| pointer.value.target()) {
-            if !known.contains_key(target) {
-                let known_of = self.what_is_known(target)?;
-                let _previous = known.insert(target.to_owned(), known_of);
-            }
-        }
-        Ok((reference::missing(&pointers, &known, options.now), is_complete))
+        Ok(())
     }
 
     /// Looks up what is known about a message.
@@ -393,7 +444,7 @@ fn connected(at: i64, seq: u64, cause: Cause) -> Fact<Signal> {
 }
 
 /// Everything that intervals say is missing: each cause once for each time without a break.
-fn missing_by(intervals: &[Interval]) -> Vec<Missing> {
+pub(super) fn missing_by(intervals: &[Interval]) -> Vec<Missing> {
     let mut found: Vec<Missing> = Vec::new();
     for interval in intervals.iter().filter(|interval| interval.state != State::Open) {
         for cause in &interval.causes {

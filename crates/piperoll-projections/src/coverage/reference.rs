@@ -60,6 +60,16 @@ pub(super) struct Known {
     pub(super) sent: bool,
 }
 
+/// Whether what an item points at may still be missing.
+pub(super) fn is_open(pointer: &Pointer, known: &HashMap<String, Known>) -> bool {
+    let known = pointer.target().and_then(|target| known.get(target)).copied().unwrap_or_default();
+    match pointer {
+        Pointer::Status { status, .. } => !known.content || is_read(status) && !known.sent,
+        Pointer::Reference { .. } => !known.content,
+        Pointer::Unsupported { .. } | Pointer::Media { .. } | Pointer::Attachment { .. } => true,
+    }
+}
+
 /// Tells what is missing by what points at it, oldest first. `known` knows every target, and attachments that were
 /// captured or given up are not among the pointers.
 pub(super) fn missing(pointers: &[Fact<Pointer>], known: &HashMap<String, Known>, now: i64) -> Vec<Missing> {

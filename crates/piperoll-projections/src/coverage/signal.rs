@@ -52,6 +52,14 @@ pub(crate) enum Signal {
     Value { aspect: Aspect, value: Option<String>, cause: Cause },
     /// The archive put on record that the state changed.
     Noted { state: State, cause: Cause },
+    /// The archive put on record that so much is missing from here on.
+    Lost {
+        cause: Cause,
+        to: i64,
+        count: u64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        detail: Option<String>,
+    },
 }
 
 /// What is in force for an aspect.
@@ -84,7 +92,7 @@ pub(super) fn spans(signals: &[Fact<Signal>], now: i64) -> Vec<Span> {
                 let (since, seq) = (fact.at, fact.seq);
                 (aspect, Force { since, state, cause: *cause, until: None, seq, detail: None })
             }
-            Signal::Noted { .. } => continue,
+            Signal::Noted { .. } | Signal::Lost { .. } => continue,
         };
         match forces.get_mut(aspect) {
             // The same again is no news; the first notice stays the evidence.

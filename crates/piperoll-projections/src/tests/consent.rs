@@ -64,6 +64,46 @@ fn state_follows_what_was_said_until_then() {
 }
 
 #[test]
+fn agreement_with_an_end_expires_by_itself() {
+    let mut feed = Feed::new();
+    let rules = ConsentRules::default();
+    let until = |second: i64| {
+        let mut document = given(None, None, "web-form");
+        document["expires_at"] = crate::utc((DAY + second) * 1_000_000).into();
+        document
+    };
+    let first = feed.own(Kind::ConsentGiven, DAY + 10, Some(PERSON), &until(20));
+    let renewed = feed.own(Kind::ConsentGiven, DAY + 30, Some(PERSON), &until(40));
+    let word = feed.text("491", "wamid.1", DAY + 50, "СТОП");
+    let lasting = feed.own(Kind::ConsentGiven, DAY + 60, Some(PERSON), &given(None, None, "web-form"));
+    let mut ended = until(65);
+    ended["expires_at"] = ended["expires_at"].as_str().unwrap().replace('Z', "+00:00").into();
+    let withdrawn = feed.own(Kind::ConsentWithdrawn, DAY + 70, Some(PERSON), &ended);
+    let rows = [
+        (19, ConsentState::Given, first),
+        (20, ConsentState::Expired, first),
+        (30, ConsentState::Given, renewed),
+        (49, ConsentState::Expired, renewed),
+        // A word that asks withdraws nothing that has ended.
+        (50, ConsentState::Expired, renewed),
+        (69, ConsentState::Given, lasting),
+        // Only an agreement ends by its own terms.
+        (70, ConsentState::Withdrawn, withdrawn),
+        (99, ConsentState::Withdrawn, withdrawn),
+    ];
+    for (second, state, decided_by) in rows {
+        let found = ask(&feed, at(second), &rules);
+        assert_eq!((found.state, found.decided_by), (state, Some(decided_by)), "at {second}: {found:?}");
+    }
+    let found = ask(&feed, at(25), &rules);
+    assert!(
+        found.rule.contains("was given until ") && found.evidence[0].rule.contains(", until "),
+        "{found:?}"
+    );
+    assert!(ask(&feed, at(50), &rules).evidence.iter().any(|weighed| weighed.seq == word));
+}
+
+#[test]
 fn word_decides_about_marketing_and_asks_about_the_rest() {
     let mut feed = Feed::new();
     feed.own(Kind::ConsentGiven, DAY, Some(PERSON), &given(None, None, "paper"));

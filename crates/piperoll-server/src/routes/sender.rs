@@ -73,7 +73,7 @@ impl Archive {
                 .sns
                 .accept(check, body, self.now())
                 .await
-                .map(|(notice, found)| (Some(notice), found))
+                .map(|(notice, found, certificate)| (Some((notice, certificate)), found))
         } else {
             let found = check.accept(sender, &parts.headers, parts.uri.query(), body);
             let refused = |error: piperoll_sources::SignatureError| {
@@ -86,6 +86,9 @@ impl Archive {
                 let _ = self.metrics.bad_signatures.inc();
             }
         })?;
+        if let Some((_, certificate)) = &notice {
+            self.keep_certificate(certificate).await?;
+        }
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let Accepted { signature, key_id } = &accepted;
         self.deliver(&Delivery {
@@ -99,7 +102,7 @@ impl Archive {
         .await?;
         // The notice is on the record first; when Amazon cannot be reached it sends the notice again.
         match &notice {
-            Some(notice) => self.senders.sns.confirm(notice).await,
+            Some((notice, _)) => self.senders.sns.confirm(notice).await,
             None => Ok(()),
         }
     }

@@ -65,6 +65,9 @@ pub struct SignalView {
     /// The business number's id; every number when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
+    /// When the agreement that it gives ends by its own terms; never when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<MomentView>,
     /// When its payload was disposed of, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disposed_on: Option<String>,

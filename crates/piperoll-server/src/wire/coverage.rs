@@ -125,6 +125,15 @@ pub struct GapsView {
     pub more: u64,
     /// Every event with a lower `seq` was looked at.
     pub complete_to: u64,
+    /// Whether everything that was committed and projected was looked at, and every reference to a message followed.
+    #[serde(default)]
+    pub complete: bool,
+    /// Of which moment they are (RFC 3339, UTC).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub as_of: Option<String>,
+    /// When the time that is more than three days old was last looked at for late notices.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub older_as_of: Option<String>,
 }
 
 /// A time in which something of a number is missing or may be missing.

@@ -48,6 +48,9 @@ pub(crate) struct EventBody {
     /// What shows that it happened.
     #[serde(default, deserialize_with = "given")]
     pub(crate) evidence: Option<String>,
+    /// When the agreement ends by its own terms (RFC 3339, with an offset); never when absent.
+    #[serde(default, deserialize_with = "given")]
+    pub(crate) expires_at: Option<String>,
     /// Who took the statement.
     #[serde(default, deserialize_with = "given")]
     pub(crate) collector: Option<String>,
