@@ -1,4 +1,5 @@
-//! Carrying a disposal out: the order is committed first, then the objects go, then the completion is committed.
+//! Carrying a disposal out: snapshots go first, then the order is committed, then the objects go, then the completion
+//! is committed.
 //!
 //! A crash in between leaves an order without completion; the objects that are still there stay in the inventory,
 //! so the next plan lists them again.
@@ -12,6 +13,7 @@ use piperoll_store::StoreError;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::snapshot;
 use crate::state::InventoryObject;
 use crate::watch::ClockJump;
 
@@ -45,9 +47,9 @@ impl Engine {
     /// Destroys a whole bucket: every object that the inventory has for it.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] while the clock has jumped ahead or when the bucket has no objects, any other when the
-    /// order cannot be committed; nothing was deleted then. Objects that the store keeps
-    /// are not an error but listed as left.
+    /// [`EngineError::Invalid`] while the clock has jumped ahead or when the bucket has no objects, any other when a
+    /// snapshot cannot be deleted or the order cannot be committed; nothing but snapshots was deleted then. Objects that
+    /// the store keeps are not an error but listed as left.
     pub async fn dispose(
         &self,
         bucket: &Bucket,
@@ -68,6 +70,8 @@ impl Engine {
             return Err(EngineError::Invalid { reason: format!("bucket `{bucket}` has no objects") });
         }
         let keys = self.keys_of(&objects).await?;
+        // They hold what index and projections knew. Derived, so they go without an order, and before there is one.
+        snapshot::delete_all(self.store()).await.map_err(EngineError::unavailable)?;
         let order = DisposalOrder {
             bucket: bucket.clone(),
             reason: reason.to_owned(),
