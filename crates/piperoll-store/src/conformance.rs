@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, ManualClock};
 use crate::error::StoreError;
@@ -141,15 +142,9 @@ pub async fn second_create_is_refused(fixture: &Fixture) {
 
 /// Of many tasks that create one key, one wins, and its bytes stay.
 pub async fn racing_creates_have_one_winner(fixture: &Fixture) {
-    for round in 0..4 {
-        let key = fixture.key(&format!("race/{round}"));
-        let racers: Vec<_> = (0..RACERS)
-            .map(|racer| {
-                let (store, key) = (Arc::clone(&fixture.store), key.clone());
-                let lock = Lock { retain_until: None, hold: racer % 2 == 0 };
-                tokio::spawn(async move { store.create(&key, race_bytes(racer), &lock).await })
-            })
-            .collect();
+    // All rounds at once: a service may let those who race for one key wait in turn, SeaweedFS for a second each.
+    let rounds: Vec<_> = (0..4).map(|round| race(fixture, round)).collect();
+    for (key, racers) in rounds {
         let mut winners = Vec::new();
         for (racer, task) in racers.into_iter().enumerate() {
             match task.await.expect("a create does not panic") {
@@ -163,6 +158,17 @@ pub async fn racing_creates_have_one_winner(fixture: &Fixture) {
         assert_eq!(fixture.lock(&key).await.hold, winner % 2 == 0, "the hold is the winner's");
         fixture.store.set_hold(&key, false).await.expect("the hold can be released");
     }
+}
+
+/// Starts the creates of one key.
+fn race(fixture: &Fixture, round: usize) -> (ObjectKey, Vec<JoinHandle<Result<(), StoreError>>>) {
+    let key = fixture.key(&format!("race/{round}"));
+    let racers = (0..RACERS).map(|racer| {
+        let (store, key) = (Arc::clone(&fixture.store), key.clone());
+        let lock = Lock { retain_until: None, hold: racer % 2 == 0 };
+        tokio::spawn(async move { store.create(&key, race_bytes(racer), &lock).await })
+    });
+    (key.clone(), racers.collect())
 }
 
 fn race_bytes(racer: usize) -> Bytes {
