@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use piperoll_replica::{Copier, ReplicaError, compare};
+use piperoll_replica::{Copier, Pair, ReplicaError, compare};
 use piperoll_store::faulty::{Fault, Operation, Outcome};
 use piperoll_store::{FaultyStore, Lock, ObjectKey};
 use piperoll_tests::{NOW, until};
@@ -155,6 +155,17 @@ async fn a_longer_lock_and_a_hold_are_copied() {
     assert_eq!((locked.extended, locked.held), (1, 1));
     let found = locks(&*both.pair.replica).await[&pack].1;
     assert_eq!((found.retain_until, found.hold), (Some(until), true));
+    // A hold that is released goes there too, when the identity may; otherwise it stays and is counted.
+    both.pair.primary.set_hold(&key, false).await.unwrap();
+    let refusing = Arc::new(FaultyStore::new(both.pair.replica.clone()));
+    refusing.inject(Fault::once(Operation::SetHold, "", Outcome::Denied));
+    let pair = Pair { replica: refusing, ..both.pair.clone() };
+    let refused = Copier::open(pair, both.archive.clock.clone()).await.unwrap().copy_locks().await.unwrap();
+    assert_eq!((refused.released, refused.still_held), (0, 1));
+    let locked = copier.copy_locks().await.unwrap();
+    assert_eq!((locked.released, locked.still_held), (1, 0));
+    let found = locks(&*both.pair.replica).await[&pack].1;
+    assert_eq!((found.retain_until, found.hold), (Some(until), false));
     engine.close().await;
     both.copy().await;
     both.check_equal().await;

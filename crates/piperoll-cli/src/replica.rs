@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use piperoll_engine::{Engine, local_end};
-use piperoll_format::{Kind, LedgerId, Submission, SubmissionGroup};
+use piperoll_engine::{Engine, LocalEnd, local_end};
+use piperoll_format::{Kind, LedgerId, SegmentNo, Seq, Submission, SubmissionGroup};
 use piperoll_index::{Options, SearchIndex};
 use piperoll_replica::{FollowSettings, Stores};
 use piperoll_server::Care;
 use piperoll_store::{Clock as _, SystemClock, WormStore};
+use piperoll_tlog::checkpoint::Checkpoint;
+use piperoll_tlog::frontier::Frontier;
+use piperoll_tlog::hash::{NodeHash, leaf_hash};
 use piperoll_verify::LedgerReader;
 use piperoll_verify::remember::Remembered;
 use serde::Serialize;
@@ -69,11 +72,19 @@ pub(crate) fn care(
     let days = settings.scrub.over_days.unwrap_or(default_days);
     Care {
         stores: Stores { ledger, primary, replica, clock: Arc::new(SystemClock) },
-        follow: FollowSettings::default(),
+        follow: follow_settings(settings),
         behind_after: settings.replica.behind_after_seconds.map_or(BEHIND_AFTER, Duration::from_secs),
         scrub_over: (days > 0).then(|| Duration::from_secs(u64::from(days) * DAY)),
         scrub_state: directory.state().join("scrub.json"),
     }
+}
+
+fn follow_settings(settings: &Settings) -> FollowSettings {
+    let mut follow = FollowSettings::default();
+    if let Some(hours) = settings.replica.compare_locks_hours {
+        follow.locks_every = Duration::from_secs(u64::from(hours) * 3_600);
+    }
+    follow
 }
 
 /// Says how a replica that is served alone is looked after.
@@ -126,11 +137,17 @@ pub(crate) async fn check_promotion(
     let indexed = SearchIndex::open(&directory.index(), Options::default()).ok();
     let indexed = indexed.and_then(|index| index.cursor()).unwrap_or(0);
     let events_known = remembered.max(indexed).max(local.events_min);
-    if events_known <= events && local.segments <= segments {
+    let fork = find_fork(directory, &reader, &local).await?;
+    if events_known <= events && local.segments <= segments && fork.is_none() {
         return Ok(None);
     }
     let loss =
         Loss { events, events_known: events_known.max(events), segments, segments_known: local.segments };
+    if let Some(fork) = fork.filter(|_| !accepts_loss) {
+        let hint = "bring the first store back and compare both with `piperoll verify`, or give up what this \
+                    machine knows with --accept-loss";
+        return Err(Failure::new(Exit::Conflict, fork).hint(hint).into());
+    }
     if !accepts_loss {
         let message = format!(
             "the replica holds {}; this machine knows of at least {} in {}, so that {} would be lost",
@@ -156,6 +173,50 @@ pub(crate) async fn check_promotion(
     Ok(Some(loss))
 }
 
+/// Tells how the replica's history differs from the one that this machine has seen, whatever their lengths.
+async fn find_fork(
+    directory: &ArchiveDirectory,
+    reader: &LedgerReader,
+    local: &LocalEnd,
+) -> anyhow::Result<Option<String>> {
+    let segments = reader.head().map_or(0, |head| head.segment.0 + 1);
+    if let Some(expected) = local.chain
+        && let Some(last) = local.segments.checked_sub(1)
+        && last < segments
+    {
+        let found = reader.segment(SegmentNo(last)).await?.chain_head();
+        if found != expected {
+            return Ok(Some(format!(
+                "the replica has another history: at the end of segment {last} this machine committed chain head \
+                 {expected}, and the replica has {found}"
+            )));
+        }
+    }
+    let Some(remembered) = remembered(directory, &reader.genesis().origin)? else { return Ok(None) };
+    let Checkpoint { size, root, .. } = *remembered.checkpoint();
+    if size == 0 || size > reader.size() {
+        return Ok(None);
+    }
+    let found = root_at(reader, size).await?;
+    let fork = format!(
+        "the replica has another history: this machine remembers {} with root {root}, and the replica has root {found}",
+        counted(size, "event", "events")
+    );
+    Ok((found != root).then_some(fork))
+}
+
+/// Computes the root over the first `size` events of a ledger.
+async fn root_at(reader: &LedgerReader, size: u64) -> anyhow::Result<NodeHash> {
+    let last = Seq(size - 1);
+    let segment = reader.segment(reader.locate(last).await?).await?;
+    let mut frontier = Frontier::from_parts(segment.first_seq().0, segment.frontier().to_vec())?;
+    for seq in segment.first_seq().0..size {
+        let core = segment.core_bytes(Seq(seq)).context("a segment has all its events")?;
+        frontier.append(leaf_hash(core));
+    }
+    Ok(frontier.root())
+}
+
 /// Records that the replica is served from here on, and what was given up.
 pub(crate) async fn record_promotion(
     engine: &Engine,
@@ -173,13 +234,17 @@ pub(crate) async fn record_promotion(
 }
 
 fn remembered_size(directory: &ArchiveDirectory, origin: &str) -> anyhow::Result<u64> {
+    Ok(remembered(directory, origin)?.map_or(0, |remembered| remembered.checkpoint().size))
+}
+
+fn remembered(directory: &ArchiveDirectory, origin: &str) -> anyhow::Result<Option<Remembered>> {
     let path = directory.remembered(origin);
     match fs::read_to_string(&path) {
         Ok(text) => {
             let remembered = Remembered::parse(&text);
-            Ok(remembered.with_context(|| format!("read `{}`", path.display()))?.checkpoint().size)
+            Ok(Some(remembered.with_context(|| format!("read `{}`", path.display()))?))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("read `{}`", path.display())),
     }
 }

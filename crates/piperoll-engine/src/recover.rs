@@ -197,6 +197,7 @@ async fn replay(
         cores: &cores,
         objects: &segment.objects,
         keys: &read.keys,
+        chain: segment.chain_head,
     };
     state.add(&addition, durable || number.0.is_multiple_of(1_024))?;
     for core in cores.iter().filter(|core| core.kind == Kind::DisposalOrdered) {

@@ -7,14 +7,14 @@
 use std::path::Path;
 
 use piperoll_format::{
-    Bucket, EventCore, KeyId, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType, RetainUntil,
+    Bucket, ChainHash, EventCore, KeyId, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType, RetainUntil,
     SegmentNo, Seq, SourceDigest, Timestamp,
 };
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::error::EngineError;
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const LEDGER: TableDefinition<'_, &str, [u8; 16]> = TableDefinition::new("ledger");
@@ -26,6 +26,9 @@ const KEYS: TableDefinition<'_, [u8; 16], u64> = TableDefinition::new("keys");
 const SEGMENTS: TableDefinition<'_, u64, u64> = TableDefinition::new("segments");
 /// Object name → digest, size, retain-until.
 const OBJECTS: TableDefinition<'_, &str, ([u8; 32], u64, u64)> = TableDefinition::new("objects");
+
+/// The chain hash at the end of what is covered.
+const ENDS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("ends");
 
 /// Buckets that hold disposal orders.
 const ORDERS: TableDefinition<'_, &str, ()> = TableDefinition::new("orders");
@@ -47,6 +50,8 @@ pub(crate) struct Addition<'a> {
     pub(crate) cores: &'a [EventCore],
     pub(crate) objects: &'a [ObjectEntry],
     pub(crate) keys: &'a [KeyId],
+    /// Chain hash of its last event.
+    pub(crate) chain: ChainHash,
 }
 
 impl Addition<'_> {
@@ -138,6 +143,7 @@ impl State {
             let _ = write.open_table(SEGMENTS).map_err(broken)?;
             let _ = write.open_table(OBJECTS).map_err(broken)?;
             let _ = write.open_table(ORDERS).map_err(broken)?;
+            let _ = write.open_table(ENDS).map_err(broken)?;
         }
         write.commit().map_err(broken)
     }
@@ -147,6 +153,13 @@ impl State {
         let read = self.db.begin_read().map_err(broken)?;
         let value = read.open_table(META).map_err(broken)?.get("next_segment").map_err(broken)?;
         Ok(SegmentNo(value.map_or(0, |value| value.value())))
+    }
+
+    /// Returns the chain hash at the end of what is covered; `None` when nothing is.
+    pub(crate) fn chain(&self) -> Result<Option<ChainHash>, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let found = read.open_table(ENDS).map_err(broken)?.get("chain").map_err(broken)?;
+        Ok(found.map(|found| ChainHash(found.value())))
     }
 
     /// Adds a committed segment. With `durable`, everything added so far survives a crash.
@@ -181,6 +194,8 @@ impl State {
             }
             let mut segments = write.open_table(SEGMENTS).map_err(broken)?;
             let _ = segments.insert(addition.first_seq.0, addition.number.0).map_err(broken)?;
+            let mut ends = write.open_table(ENDS).map_err(broken)?;
+            let _ = ends.insert("chain", addition.chain.0).map_err(broken)?;
             let mut meta = write.open_table(META).map_err(broken)?;
             let _ = meta.insert("next_segment", addition.number.next().0).map_err(broken)?;
         }

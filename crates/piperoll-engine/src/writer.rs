@@ -233,6 +233,7 @@ impl Writer {
             cores: &batch.cores,
             objects: &entries,
             keys: &batch.key_ids,
+            chain: batch.tail.chain,
         };
         self.state.add(&addition, durable)?;
         self.keyring.lock().await.adopt(batch.new_keys);

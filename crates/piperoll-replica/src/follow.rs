@@ -60,6 +60,8 @@ pub struct Progress {
     pub findings_count: u64,
     /// Objects that were disposed of and that the replica did not give up.
     pub left: u64,
+    /// Objects whose hold was released in the first store and that the replica still holds.
+    pub still_held: u64,
 }
 
 impl Progress {
@@ -173,6 +175,7 @@ impl Following<'_> {
             let locked = copier.copy_locks().await?;
             tracing::debug!(?locked, "compared the locks of both stores");
             self.locks_at = Some(Instant::now());
+            self.lag.report(|progress| progress.still_held = locked.still_held);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Locks that grew on the primary after they were copied grow on the replica too.
 
 use piperoll_format::ObjectName;
-use piperoll_store::{LockStatus, ObjectKey, ObjectMeta};
+use piperoll_store::{LockStatus, ObjectKey, ObjectMeta, StoreError};
 
 use crate::copy::Copier;
 use crate::error::ReplicaError;
@@ -19,12 +19,18 @@ pub struct Locked {
     pub extended: u64,
     /// Objects on which a hold was placed on the replica.
     pub held: u64,
+    /// Objects whose hold on the replica was released.
+    pub released: u64,
+    /// Objects whose hold the replica did not release, because its identity there may not.
+    pub still_held: u64,
 }
 
 impl Copier {
     /// Compares the locks of all objects and makes those on the replica at least as strong.
     ///
-    /// A hold that was released on the primary stays on the replica: nothing in the log says yet that it may go.
+    /// A hold that was released on the primary is released on the replica by its records manager. Where there is none, or
+    /// the service refuses, it stays and is counted: it keeps more than it must, never less. Retention is never
+    /// shortened.
     ///
     /// # Errors
     /// [`ReplicaError::Store`].
@@ -63,6 +69,16 @@ impl Copier {
         if from.hold && !to.hold {
             self.replica.store.set_hold(key, true).await.map_err(failed)?;
             locked.held += 1;
+        }
+        if to.hold && !from.hold {
+            match self.replica.store.set_hold(key, false).await {
+                Ok(()) => locked.released += 1,
+                Err(error @ StoreError::Unavailable { .. }) => return Err(failed(error)),
+                Err(error) => {
+                    tracing::warn!(%error, object = %key, "the replica does not release a hold");
+                    locked.still_held += 1;
+                }
+            }
         }
         Ok(())
     }

@@ -288,11 +288,10 @@ impl Scrubber {
             good.as_ref().map(|bytes| ObjectDigest::of(bytes).to_string()).unwrap_or_default();
         if let Some(bytes) = good {
             let segment = Segment::decode(&bytes).expect("only segments that can be decoded are good");
-            for entry in &segment.objects {
-                let wanted = Wanted::of_entry(entry.name(number), entry);
-                // What the replica has not been given yet cannot be missing there.
-                self.object(going, &wanted, !ends_at_replica).await?;
-            }
+            let wanted: Vec<Wanted> =
+                segment.objects.iter().map(|entry| Wanted::of_entry(entry.name(number), entry)).collect();
+            // What the replica has not been given yet cannot be missing there.
+            self.objects(going, &wanted, !ends_at_replica).await?;
             self.follow_orders(going, &segment).await?;
         }
         going.pass.next += 1;

@@ -118,6 +118,7 @@ impl Environment {
                 session_token: self.get("replica.records_manager.session_token").map(Secret::new),
             }),
             behind_after_seconds: self.read("replica.behind_after_seconds")?,
+            compare_locks_hours: self.read("replica.compare_locks_hours")?,
         })
     }
 
@@ -133,6 +134,8 @@ impl Environment {
             media_hosts: texts("graph.media_hosts"),
             poll_every_seconds: self.read("graph.poll_every_seconds")?,
             expected_callback: text("graph.expected_callback"),
+            message_history: self.read("graph.message_history")?,
+            message_counts: self.read("graph.message_counts")?,
         })
     }
 

@@ -24,6 +24,9 @@ pub(crate) struct Replica {
     /// When an event has waited so many seconds for its copy, `replica.behind` is recorded; 300 unless given.
     #[cfg_attr(test, schemars(range(min = 1)))]
     pub(crate) behind_after_seconds: Option<u64>,
+    /// Every so many hours the locks and holds of both copies are compared; 24 unless given.
+    #[cfg_attr(test, schemars(range(min = 1)))]
+    pub(crate) compare_locks_hours: Option<u32>,
 }
 
 /// Passes over all objects while the archive is served.
@@ -53,15 +56,19 @@ impl Replica {
         if self.behind_after_seconds == Some(0) {
             return Err("`replica.behind_after_seconds`: expected a number from 1, found 0".to_owned());
         }
+        if self.compare_locks_hours == Some(0) {
+            return Err("`replica.compare_locks_hours`: expected a number from 1, found 0".to_owned());
+        }
         self.store().check().map_err(|error| error.replace("`store.", "`replica."))
     }
 
     /// Takes every key from `self` that it has, and the others from `below`.
     pub(crate) fn over(self, below: Self) -> Self {
         let behind_after_seconds = self.behind_after_seconds.or(below.behind_after_seconds);
+        let compare_locks_hours = self.compare_locks_hours.or(below.compare_locks_hours);
         let Store { url, endpoint, region, mode, profile, records_manager } =
             self.store().over(below.store());
-        Self { url, endpoint, region, mode, profile, records_manager, behind_after_seconds }
+        Self { url, endpoint, region, mode, profile, records_manager, behind_after_seconds, compare_locks_hours }
     }
 }
 

@@ -79,6 +79,7 @@ region = "eu-west-1"
 mode = "compliance"
 profile = "second"
 behind_after_seconds = 60
+compare_locks_hours = 12
 
 [replica.records_manager]
 profile = "second-records"
@@ -93,6 +94,9 @@ token = "file-graph-token"
 numbers = ["106540352242922:102290129340398"]
 media_hosts = ["lookaside.fbsbx.com"]
 poll_every_seconds = 60
+expected_callback = "https://archive.example/webhooks/whatsapp"
+message_history = true
+message_counts = false
 
 [coverage]
 heartbeat_minutes = 5

@@ -1,5 +1,6 @@
 //! One object in both stores: is it there, is it what was committed, and is it locked as recorded.
 
+use futures::future::try_join_all;
 use piperoll_format::{ObjectDigest, ObjectEntry, ObjectName};
 
 use super::{Absent, Going, Problem, Repair, Scrubber};
@@ -33,6 +34,30 @@ pub(super) enum Found {
     Damaged { found: String },
 }
 
+/// What reading an object in one store has shown.
+#[derive(Debug)]
+struct Looked {
+    side: Side,
+    state: Found,
+    bytes: u64,
+}
+
+/// Objects that are read at the same time.
+const OBJECTS_AT_ONCE: usize = 8;
+
+/// Bytes that are read at the same time from each store, unless a single object is larger.
+const BYTES_AT_ONCE: u64 = 16 * 1024 * 1024;
+
+/// Returns how many of the next objects are read at the same time; at least one.
+fn group_len(wanted: &[Wanted]) -> usize {
+    let mut bytes = 0;
+    let fits = |wanted: &&Wanted| {
+        bytes += wanted.size;
+        bytes <= BYTES_AT_ONCE
+    };
+    wanted.iter().take(OBJECTS_AT_ONCE).take_while(fits).count().max(1)
+}
+
 impl Scrubber {
     /// Looks at an object in both stores, repairs what can be repaired, and takes note.
     pub(super) async fn object(
@@ -41,11 +66,48 @@ impl Scrubber {
         wanted: &Wanted,
         with_replica: bool,
     ) -> Result<(), ReplicaError> {
-        let sides: Vec<Side> = self.sides().filter(|side| *side == Side::Primary || with_replica).collect();
-        let mut found = Vec::with_capacity(2);
-        for side in sides {
+        let looked = self.look(wanted, with_replica).await?;
+        self.settle(going, wanted, looked).await
+    }
+
+    /// Looks at several objects at a time, then repairs and takes note of each in its order.
+    pub(super) async fn objects(
+        &self,
+        going: &mut Going,
+        wanted: &[Wanted],
+        with_replica: bool,
+    ) -> Result<(), ReplicaError> {
+        let mut rest = wanted;
+        while !rest.is_empty() {
+            let (group, later) = rest.split_at(group_len(rest));
+            let looked = try_join_all(group.iter().map(|wanted| self.look(wanted, with_replica))).await?;
+            for (wanted, looked) in group.iter().zip(looked) {
+                self.settle(going, wanted, looked).await?;
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Reads an object in both stores.
+    async fn look(&self, wanted: &Wanted, with_replica: bool) -> Result<Vec<Looked>, ReplicaError> {
+        let sides = self.sides().filter(|side| *side == Side::Primary || with_replica);
+        let reads = sides.map(|side| async move {
             let place = self.place(side).expect("only stores that are there are looked at");
             let (state, bytes) = examine(place, wanted).await?;
+            Ok(Looked { side, state, bytes })
+        });
+        try_join_all(reads).await
+    }
+
+    async fn settle(
+        &self,
+        going: &mut Going,
+        wanted: &Wanted,
+        looked: Vec<Looked>,
+    ) -> Result<(), ReplicaError> {
+        let mut found = Vec::with_capacity(2);
+        for Looked { side, state, bytes } in looked {
             going.tally(side).bytes += bytes;
             going.step.bytes += bytes;
             found.push((side, state));
