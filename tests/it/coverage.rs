@@ -113,6 +113,7 @@ async fn a_number_that_was_offboarded_and_came_back_has_a_gap_that_search_and_ex
     // Whoever searches in that number and time is told; whoever searches elsewhere is not.
     let found = served.search("hello").await;
     assert_eq!(found["gaps"]["gaps"][0]["cause"], "offboarded", "{found:#}");
+    assert_eq!((&found["gaps"]["complete"], found["gaps"]["as_of"].is_string()), (&json!(true), true));
     assert_eq!(served.search("hello number:200").await["gaps"]["gaps"], json!([]));
     assert_eq!(served.search("hello before:2026-11-21T22:00:00Z").await["gaps"]["gaps"], json!([]));
     let exported = served.send(Role::Officer, Method::GET, "/v1/export?q=hello", "").await;

@@ -19,6 +19,8 @@ mod proxy;
 mod recover;
 mod search;
 mod senders;
+mod snapshot;
+mod watch;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -59,6 +59,7 @@ struct Known {
     /// How often each media object's address was asked for: only the newest address works.
     asked: HashMap<String, u64>,
     templates: HashMap<String, Vec<Value>>,
+    histories: HashMap<String, Vec<Value>>,
     /// Answers about numbers and accounts, by `<id>` or `<id>/<edge>`.
     objects: HashMap<String, Value>,
     faults: HashMap<String, VecDeque<GraphFault>>,
@@ -130,6 +131,17 @@ impl FakeGraph {
     /// Lists an account's templates; each is an object with `id`, `name`, `language`, `status`, `components`, ….
     pub fn set_templates(&self, account: &str, templates: Vec<Value>) {
         let _ = self.shared.known().templates.insert(account.to_owned(), templates);
+    }
+
+    /// Lists a number's messages, newest first; each is an object with `message_id` and `events`.
+    pub fn set_message_history(&self, number: &str, messages: Vec<Value>) {
+        let _ = self.shared.known().histories.insert(number.to_owned(), messages);
+    }
+
+    /// Sets the points of an account's counts of messages: `start`, `end`, `sent`, `delivered`.
+    pub fn set_message_counts(&self, account: &str, points: Value) {
+        let answer = json!({"id": account, "analytics": {"granularity": "DAY", "data_points": points}});
+        let _ = self.shared.known().objects.insert(format!("{account}/analytics"), answer);
     }
 
     /// Sets what is answered about a number: every field that may be asked for.

@@ -6,6 +6,7 @@
 mod account;
 mod beat;
 mod callback;
+mod counted;
 mod fold;
 mod history;
 mod interval;
@@ -143,6 +144,10 @@ causes! {
     HistoryMedia = "history-media", true,
     /// Requests to send, or their answers, that went through the archive while nothing could be stored.
     SendNotArchived = "send-not-archived", true,
+    /// WhatsApp lists messages whose content is not here.
+    ListedNotCaptured = "listed-not-captured", true,
+    /// WhatsApp counted more messages than are here.
+    CountedMore = "counted-more", false,
     /// A delivery status for a message whose content is not here.
     OrphanStatus = "orphan-status", true,
     /// A read receipt for a message that was never reported as sent.

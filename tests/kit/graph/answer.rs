@@ -51,6 +51,10 @@ pub(super) async fn answer(shared: &Shared, request: &GraphRequest) -> Response 
         _ if is_download => download(shared, object, edge.unwrap_or_default(), fault.as_ref()),
         (&Method::POST, Some("messages" | "marketing_messages")) => sent(shared, request),
         (&Method::GET, Some("message_templates")) => templates(shared, object, &request.query),
+        (&Method::GET, Some("message_history")) => history(shared, object, &request.query),
+        (&Method::GET, None) if request.query.starts_with("fields=analytics.") => {
+            object_of(shared, &format!("{object}/analytics"), "")
+        }
         (&Method::GET, Some(edge)) => object_of(shared, &format!("{object}/{edge}"), ""),
         (&Method::GET, None) => node(shared, object, request, fault.as_ref()),
         _ => error(400, 100),
@@ -129,9 +133,23 @@ fn sent(shared: &Shared, request: &GraphRequest) -> Response {
         "messages": [{"id": format!("wamid.FAKE{number:08}"), "message_status": "accepted"}]}))
 }
 
-/// One page of an account's templates; the cursor is the position of the next one.
+/// One page of an account's templates.
 fn templates(shared: &Shared, account: &str, query: &str) -> Response {
-    let Some(all) = shared.known().templates.get(account).cloned() else { return error(404, 100) };
+    let all = shared.known().templates.get(account).cloned();
+    all.map_or_else(
+        || error(404, 100),
+        |all| page(shared, &format!("{account}/message_templates"), &all, query),
+    )
+}
+
+/// One page of a number's messages.
+fn history(shared: &Shared, number: &str, query: &str) -> Response {
+    let all = shared.known().histories.get(number).cloned();
+    all.map_or_else(|| error(400, 100), |all| page(shared, &format!("{number}/message_history"), &all, query))
+}
+
+/// One page of a list; the cursor is the position of the next one.
+fn page(shared: &Shared, path: &str, all: &[Value], query: &str) -> Response {
     let parameter = |name: &str| {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.parse::<usize>().ok())
@@ -142,7 +160,7 @@ fn templates(shared: &Shared, account: &str, query: &str) -> Response {
     let mut paging = json!({"cursors": {"before": after.to_string(), "after": end.to_string()}});
     if end < all.len() {
         let base = shared.base.get().unwrap();
-        let next = format!("{base}/{GRAPH_VERSION}/{account}/message_templates?access_token=x&after={end}");
+        let next = format!("{base}/{GRAPH_VERSION}/{path}?access_token=x&after={end}");
         paging["next"] = Value::from(next);
     }
     json_of(&json!({"data": page, "paging": paging}))

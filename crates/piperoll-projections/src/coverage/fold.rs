@@ -4,7 +4,7 @@ use piperoll_format::Kind;
 use piperoll_sources::{Message, Relation};
 use serde_json::Value;
 
-use super::Cause;
+use super::{Cause, counted};
 use super::account::{self, digits, find};
 use super::beat::Beat;
 use super::history::Piece;
@@ -213,6 +213,10 @@ fn account_update(observed: &Observed<'_>, facts: &mut Facts<'_>) {
 
 fn account_observed(observed: &Observed<'_>, number: Option<&str>, facts: &mut Facts<'_>) {
     let document = document(observed);
+    if let Some((number, (at, signal))) = number.zip(counted::read(&document)) {
+        facts.put(Table::Coverage, number, at, &signal);
+        return;
+    }
     let id = document.get("id").and_then(Value::as_str);
     let entity = match document.get("object").and_then(Value::as_str) {
         Some("phone_number" | "webhook_configuration") => number.or(id).map(str::to_owned),

@@ -286,13 +286,15 @@ impl Projections {
     /// What the archive itself put on record as missing.
     fn lost(&self, number: &str, from: i64, to: i64) -> Result<Vec<Missing>, ProjectionError> {
         let signals = self.facts::<Signal>(Table::Coverage, number, i64::MIN..=to, FACTS_MAX)?;
+        let mut found = self.uncounted(number, &signals, from)?;
         let lost = signals.into_iter().filter_map(|fact| match fact.value {
             Signal::Lost { cause, to, count, detail } if to >= from => {
                 Some(Missing { cause, from: fact.at, to, count, evidence: vec![fact.seq], detail })
             }
             _ => None,
         });
-        Ok(lost.collect())
+        found.extend(lost);
+        Ok(found)
     }
 
     fn downtime(&self, from: i64, to: i64, now: i64) -> Result<Vec<Span>, ProjectionError> {

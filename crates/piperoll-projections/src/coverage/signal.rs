@@ -52,6 +52,10 @@ pub(crate) enum Signal {
     Value { aspect: Aspect, value: Option<String>, cause: Cause },
     /// The archive put on record that the state changed.
     Noted { state: State, cause: Cause },
+    /// The platform listed messages from here on.
+    Listed { to: i64, listed: u64, missing: u64 },
+    /// The platform counted messages from here on.
+    Counted { to: i64, sent: u64, delivered: u64 },
     /// The archive put on record that so much is missing from here on.
     Lost {
         cause: Cause,
@@ -92,7 +96,10 @@ pub(super) fn spans(signals: &[Fact<Signal>], now: i64) -> Vec<Span> {
                 let (since, seq) = (fact.at, fact.seq);
                 (aspect, Force { since, state, cause: *cause, until: None, seq, detail: None })
             }
-            Signal::Noted { .. } | Signal::Lost { .. } => continue,
+            Signal::Noted { .. }
+            | Signal::Lost { .. }
+            | Signal::Listed { .. }
+            | Signal::Counted { .. } => continue,
         };
         match forces.get_mut(aspect) {
             // The same again is no news; the first notice stays the evidence.

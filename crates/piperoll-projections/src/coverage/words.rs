@@ -74,6 +74,8 @@ impl Cause {
             Self::SendNotArchived => {
                 "requests to send, or their answers, that went through while the archive could store nothing"
             }
+            Self::ListedNotCaptured => "messages that WhatsApp lists and whose content is not here",
+            Self::CountedMore => "WhatsApp counted more messages than are here (its counts are approximate)",
             Self::OrphanStatus => "messages whose delivery is known and whose content is not",
             Self::ReadWithoutSent => "messages that were read and never reported as sent",
             Self::DanglingReference => "answers, edits, deletions or reactions to messages that are not here",
@@ -142,7 +144,10 @@ impl Missing {
                 "remove the override or set it to the archive; WhatsApp does not repeat the time between, so {phone}"
             ),
             Cause::PermissionLost => "give the archive a new token for the account".to_owned(),
-            Cause::SendNotArchived | Cause::OrphanStatus => {
+            Cause::SendNotArchived
+            | Cause::ListedNotCaptured
+            | Cause::CountedMore
+            | Cause::OrphanStatus => {
                 "let the sending system use the proxy or the journal, and hand in these messages from its own log"
                     .to_owned()
             }

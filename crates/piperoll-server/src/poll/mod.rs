@@ -5,6 +5,7 @@
 
 mod event;
 mod metrics;
+mod reconcile;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,10 @@ pub struct PollSettings {
     pub numbers: Vec<PolledNumber>,
     /// Where the platform is to send webhooks; without it only a change of the address is noticed.
     pub expected_callback: Option<String>,
+    /// Whether the platform's list of messages is compared with what was captured.
+    pub message_history: bool,
+    /// Whether the platform's counts of messages are compared with what was captured.
+    pub message_counts: bool,
 }
 
 /// A number that is asked about.
@@ -53,6 +58,8 @@ impl Default for PollSettings {
             unchanged_after: Duration::from_secs(24 * 3_600),
             numbers: Vec::new(),
             expected_callback: None,
+            message_history: false,
+            message_counts: false,
         }
     }
 }
@@ -82,7 +89,7 @@ impl Poller {
     pub(crate) fn start(parts: PollParts) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let polling = Polling { parts, committed: HashMap::new(), heard: 0 };
+        let polling = Polling { parts, committed: HashMap::new(), heard: 0, phones: HashMap::new(), reconciled: HashMap::new() };
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = polling.run() => {}
@@ -127,6 +134,10 @@ struct Polling {
     committed: HashMap<String, ([u8; 32], u64)>,
     /// Webhooks about templates before this position were heard of.
     heard: u64,
+    /// The phone number of each number, digits.
+    phones: HashMap<String, String>,
+    /// When each number was last reconciled, microseconds since the epoch.
+    reconciled: HashMap<String, i64>,
 }
 
 impl Polling {
@@ -187,6 +198,8 @@ impl Polling {
         for number in numbers {
             let asked = [self.number(&number).await, self.webhook(&number.id).await];
             asked.into_iter().for_each(|asked| pause = pause.max(self.settle(asked)));
+            let reconciled = self.reconcile(&number).await;
+            pause = pause.max(self.settle(reconciled));
         }
         for account in accounts {
             let asked = [self.subscriptions(&account).await, self.templates(&account).await];
@@ -210,6 +223,11 @@ impl Polling {
     async fn number(&mut self, number: &PolledNumber) -> Result<(), PollError> {
         let PolledNumber { id, account } = number;
         let answer = self.parts.graph.phone_number(id).await;
+        let phone = answer.as_ref().ok().and_then(|answer| answer.get("display_phone_number")?.as_str());
+        if let Some(phone) = phone {
+            let digits = phone.chars().filter(char::is_ascii_digit).collect();
+            let _known = self.phones.insert(id.clone(), digits);
+        }
         let (number, account) = (Some(id.as_str()), account.as_deref());
         self.observe(About { object: "phone_number", id, number, account, ..About::default() }, answer).await
     }
