@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use piperoll_format::{Kind, Seq};
-use piperoll_graph::{GraphClient, GraphOptions, Secret, Timeouts};
+use piperoll_graph::{GraphClient, GraphOptions, Secret, Timeouts, TokenSource};
 use piperoll_server::{MediaSettings, Platform, RetryPauses};
 use piperoll_store::Clock as _;
 use piperoll_tests::{FakeGraph, GRAPH_TOKEN, GRAPH_VERSION, GraphFault, Served, TestArchive, noise, until};
@@ -26,6 +25,7 @@ pub(super) fn client_of(graph: &FakeGraph) -> GraphClient {
         token: Secret::new(GRAPH_TOKEN),
         media_hosts: vec![graph.host()],
         timeouts,
+        ..GraphOptions::default()
     };
     GraphClient::new(options).unwrap()
 }
@@ -314,8 +314,8 @@ async fn link_of_another_sender_gets_no_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn placeholder_of_the_history_is_said_to_be_unavailable() {
-    let archive = TestArchive::in_memory().await;
-    let served = archive.serve_with(Some(Platform::default())).await;
+    let (archive, graph) = (TestArchive::in_memory().await, FakeGraph::start().await);
+    let served = archive.serve_with(Some(platform(&graph))).await;
     let message = json!({"from": "15550100", "id": "wamid.old", "timestamp": "1795000000",
         "type": "media_placeholder", "history_context": {"status": "READ"}});
     let value = json!({"messaging_product": "whatsapp",
@@ -347,7 +347,7 @@ async fn restart_in_the_middle_loses_nothing_and_fetches_nothing_twice() {
     served.close().await;
     for lost in [false, true] {
         if lost {
-            std::fs::remove_file(archive.state_dir().join("media.redb")).unwrap();
+            std::fs::remove_file(archive.state_dir().join("projections.redb")).unwrap();
         }
         let served = archive.serve_with(Some(platform(&graph))).await;
         let captured = wait_for(&served, Kind::MediaCaptured, 2).await;
@@ -360,11 +360,138 @@ async fn restart_in_the_middle_loses_nothing_and_fetches_nothing_twice() {
         served.close().await;
     }
     // Without a fetcher, what was captured is found all the same.
-    std::fs::remove_file(archive.state_dir().join("media.redb")).unwrap();
+    std::fs::remove_file(archive.state_dir().join("projections.redb")).unwrap();
     let served = archive.serve().await;
     let captured = wait_for(&served, Kind::MediaCaptured, 2).await;
     let seq = captured[0].1["message_seq"].as_u64().unwrap();
     assert!(served.read(&format!("/v1/events/{seq}/attachments/0")).await.body == bytes);
+    served.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_named_while_nothing_fetches_is_known_and_fetched_later() {
+    let (archive, graph) = (TestArchive::in_directory().await, FakeGraph::start().await);
+    let bytes = noise(70_000, 5);
+    graph.add_media("900", "application/pdf", bytes.clone());
+    // Without a client nothing is fetched and nothing is given up.
+    let served = archive.serve_with(Some(Platform::default())).await;
+    served.deliver(&document("wamid.1", "900")).await.is_status(200);
+    let seq = served.size() - 1;
+    archive.clock.set(archive.clock.now_micros() + 2 * 3_600_000_000);
+    served.archive.catch_up().await;
+    let gap = |coverage: &Value| {
+        let missing = coverage["missing"].as_array().unwrap().clone();
+        missing.into_iter().find(|missing| missing["cause"] == "media-not-fetched")
+    };
+    let missing = gap(&served.read("/v1/coverage/100").await.ok()).expect("coverage names it");
+    assert_eq!((&missing["count"], &missing["evidence"]), (&json!(1), &json!([seq])), "{missing}");
+    let shown = served.read(&format!("/v1/events/{seq}")).await.ok();
+    assert_eq!(shown["attachments"], json!([{"attachment": 0, "state": "waiting"}]));
+    assert_eq!(exported(&served, seq).await, json!([{"attachment": 0, "state": "not-fetched"}]));
+    served.close().await;
+    let served = archive.serve_with(Some(platform(&graph))).await;
+    let captured = wait_for(&served, Kind::MediaCaptured, 1).await;
+    let (by, document) = &captured[0];
+    assert_eq!(document["message_seq"], seq);
+    served.archive.catch_up().await;
+    assert_eq!(gap(&served.read("/v1/coverage/100").await.ok()), None);
+    let line = exported(&served, seq).await;
+    assert_eq!(
+        line,
+        json!([{"attachment": 0, "state": "captured", "seq": by, "size": 70_000, "sha256": hex(&bytes),
+            "parts": document["parts"]}])
+    );
+    served.check_everything().await;
+    served.close().await;
+}
+
+/// Exports everything, checks each line against the schema, and returns the attachments of an event.
+async fn exported(served: &Served<'_>, seq: u64) -> Value {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../schemas/export.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let answer = served.read("/v1/export").await;
+    answer.is_status(200);
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        assert!(schema.is_valid(line), "{line}");
+    }
+    let line = lines.iter().find(|line| line["seq"] == seq).unwrap();
+    line["attachments"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn export_says_why_an_attachment_is_not_there() {
+    let (archive, graph) = (TestArchive::in_memory().await, FakeGraph::start().await);
+    let mut platform = platform(&graph);
+    platform.media.bytes_max = 10_000;
+    let served = archive.serve_with(Some(platform)).await;
+    graph.add_media("900", "application/pdf", noise(10_001, 3));
+    served.deliver(&document("wamid.1", "900")).await.is_status(200);
+    let seq = served.size() - 1;
+    let given_up = wait_for(&served, Kind::MediaUnavailable, 1).await;
+    let expected =
+        json!([{"attachment": 0, "state": "unavailable", "seq": given_up[0].0, "reason": "too-large"}]);
+    assert_eq!(exported(&served, seq).await, expected);
+    served.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restart_keeps_the_pause_before_the_next_try() {
+    let (archive, graph) = (TestArchive::in_directory().await, FakeGraph::start().await);
+    graph.add_media("900", "application/pdf", &b"%PDF"[..]);
+    graph.fail("900", vec![GraphFault::Error { status: 500, code: 1 }; 100_000]);
+    let patient = || {
+        let mut platform = platform(&graph);
+        platform.media.pauses =
+            RetryPauses { first: Duration::from_secs(3_600), most: Duration::from_secs(3_600) };
+        platform
+    };
+    let served = archive.serve_with(Some(patient())).await;
+    served.deliver(&document("wamid.1", "900")).await.is_status(200);
+    until("the first try", || graph.count("/900") > 0).await;
+    metrics_say(&served, "piperoll_media_waiting 1").await;
+    served.close().await;
+    let asked = graph.count("/900");
+    let served = archive.serve_with(Some(patient())).await;
+    // A later message is tried at once, so the earlier one was looked at before.
+    graph.add_media("901", "application/pdf", &b"%PDF"[..]);
+    served.deliver(&document("wamid.2", "901")).await.is_status(200);
+    let _captured = wait_for(&served, Kind::MediaCaptured, 1).await;
+    assert_eq!(graph.count("/900"), asked, "it waits as long as it would have without a restart");
+    served.close().await;
+    archive.clock.set(archive.clock.now_micros() + 3_600_000_000);
+    graph.heal();
+    let served = archive.serve_with(Some(patient())).await;
+    let _both = wait_for(&served, Kind::MediaCaptured, 2).await;
+    served.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_token_is_taken_without_a_restart() {
+    let (archive, graph) = (TestArchive::in_memory().await, FakeGraph::start().await);
+    graph.add_media("900", "application/pdf", &b"%PDF"[..]);
+    let file = archive.dir().join("token");
+    std::fs::write(&file, "an older token").unwrap();
+    let path = file.clone();
+    let options = GraphOptions {
+        base_url: graph.url(),
+        version: GRAPH_VERSION.to_owned(),
+        token: Secret::new("an older token"),
+        token_source: Some(TokenSource::new(move || Some(Secret::new(&std::fs::read_to_string(&path).ok()?)))),
+        media_hosts: vec![graph.host()],
+        ..GraphOptions::default()
+    };
+    let mut platform = platform(&graph);
+    platform.graph = Some(GraphClient::new(options).unwrap());
+    let served = archive.serve_with(Some(platform)).await;
+    served.deliver(&document("wamid.1", "900")).await.is_status(200);
+    until("several tries in vain", || graph.count("/900") > 3).await;
+    metrics_say(&served, "piperoll_media_degraded 1").await;
+    std::fs::write(&file, format!("{GRAPH_TOKEN}\n")).unwrap();
+    let _captured = wait_for(&served, Kind::MediaCaptured, 1).await;
+    metrics_say(&served, "piperoll_media_degraded 0").await;
     served.close().await;
 }
 
@@ -380,25 +507,5 @@ async fn refused_token_degrades_and_heals() {
     graph.heal();
     let _captured = wait_for(&served, Kind::MediaCaptured, 1).await;
     metrics_say(&served, "piperoll_media_degraded 0").await;
-    served.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn hundred_megabytes_pass_with_bounded_memory() {
-    let (archive, graph) = (TestArchive::in_directory().await, FakeGraph::start().await);
-    let served = archive.serve_with(Some(platform(&graph))).await;
-    let bytes: Bytes = noise(100_000_000, 9);
-    graph.add_media("900", "video/mp4", bytes.clone());
-    served.deliver(&document("wamid.1", "900")).await.is_status(200);
-    let captured = wait_for(&served, Kind::MediaCaptured, 1).await;
-    assert_eq!(captured[0].1["parts"].as_array().unwrap().len(), 24);
-    let reader = archive.reader().await;
-    let parts = captured[0].1["parts"].as_array().unwrap();
-    let mut hasher = Sha256::new();
-    for part in parts {
-        let read = reader.read(Seq(part.as_u64().unwrap())).await.unwrap();
-        hasher.update(&read.payload.unwrap().payload.parts[0]);
-    }
-    assert_eq!(hasher.finalize(), Sha256::digest(&bytes));
     served.close().await;
 }

@@ -10,6 +10,7 @@ use piperoll_verify::report::{FindingCode, Report};
 use piperoll_verify::verify::{VerifyOptions, verify_ledger};
 
 use crate::archive::TestArchive;
+use crate::document::document_mistake;
 use crate::wait::until;
 
 /// An event as it is in the store.
@@ -43,10 +44,10 @@ impl TestArchive {
         verify_ledger(self.backing(), self.ledger(), options).await.unwrap()
     }
 
-    /// Reads every event.
+    /// Reads every event. The archive's own documents must be as `schemas/documents.schema.json` says.
     ///
     /// # Panics
-    /// When one cannot be read, unless its payload was disposed of.
+    /// When one cannot be read, unless its payload was disposed of, or when a document has another form.
     pub async fn events(&self) -> Vec<Stored> {
         let reader = self.reader().await;
         let seqs: Vec<Seq> = (0..reader.size()).map(Seq).collect();
@@ -175,6 +176,9 @@ fn stored(read: ReadEvent) -> Stored {
         Err(error) if error.is_destroyed() => None,
         Err(error) => panic!("event {} cannot be read: {error}", core.seq.0),
     };
+    if let Some(document) = payload.and_then(|payload| payload.parts.first()) {
+        assert_eq!(document_mistake(core.kind, document), None, "event {}", core.seq.0);
+    }
     Stored {
         seq: core.seq,
         kind: core.kind,

@@ -8,6 +8,7 @@ mod archive;
 mod binary;
 mod body;
 mod check;
+mod document;
 mod entropy;
 mod graph;
 mod http;
@@ -23,6 +24,7 @@ pub use archive::{KEK, NOW, ORIGIN, SIGNING_KEY, TestArchive, quick_settings, su
 pub use binary::{command, piperoll, piperoll_audit};
 pub use body::{NamedBody, corpus, fixtures, webhook, webhook_to};
 pub use check::{Stored, check_receipt};
+pub use document::{document_mistake, documented_kinds};
 pub use entropy::SeededEntropy;
 pub use graph::{FakeGraph, GRAPH_TOKEN, GRAPH_VERSION, GraphFault, GraphMedia, GraphRequest, noise};
 pub use http::{escape, sign};

@@ -254,3 +254,18 @@ impl Findings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_in_the_format_has_every_code() {
+        let format = include_str!("../../../schemas/FORMAT.md");
+        let table = format.split("### 12.1 ").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows = table.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("| `"));
+        let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        let known: Vec<&str> = FindingCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(listed, known);
+    }
+}
