@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use piperoll_engine::{Components, Recovering, Settings as EngineSettings, SystemEntropy};
+use piperoll_graph::{Secret as Token, TokenSource};
 use piperoll_index::Options;
-use piperoll_server::{Archive, Parts, Progress, Whatsapp};
+use piperoll_server::{Archive, Fetched, Parts, Progress, Whatsapp};
 use piperoll_sources::whatsapp::AppSecret;
 use piperoll_store::{Enforcement, Meter, MeteredStore, ProbeCheck, Reading, SystemClock, WormStore};
 use piperoll_verify::LedgerReader;
@@ -28,6 +29,17 @@ use crate::{policies, token};
 /// The pause between two lines of the log about long work.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
+/// How an archive is opened.
+#[derive(Debug, Default)]
+pub(crate) struct Opening {
+    /// Is told how far local state is while it is made again.
+    pub(crate) recovering: watch::Sender<Recovering>,
+    /// Is told how far a snapshot is fetched.
+    pub(crate) fetching: watch::Sender<Fetched>,
+    /// Whether index and projections are made from the ledger even if there is a snapshot.
+    pub(crate) ignores_snapshot: bool,
+}
+
 /// An archive that this process writes to.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -42,18 +54,18 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens an archive for writing.
     pub(crate) async fn open(directory: &ArchiveDirectory, settings: &Settings) -> anyhow::Result<Self> {
-        Self::open_telling(directory, settings, watch::Sender::default()).await
+        Self::open_telling(directory, settings, Opening::default()).await
     }
 
     /// Opens an archive as [`Self::open`] does, and tells how far local state is while it is made again.
     pub(crate) async fn open_telling(
         directory: &ArchiveDirectory,
         settings: &Settings,
-        recovering: watch::Sender<Recovering>,
+        opening: Opening,
     ) -> anyhow::Result<Self> {
         let lock = WriterLock::take(directory).await?;
         let store = StorePlace::new(directory, &settings.store).open()?;
-        let opened = Self::with(directory, settings, (lock, store.clone()), recovering).await?;
+        let opened = Self::with(directory, settings, (lock, store.clone()), opening).await?;
         opened.archive.look_after(replica::care(directory, settings, (store, opened.archive.ledger())));
         Ok(opened)
     }
@@ -62,7 +74,7 @@ impl Opened {
         directory: &ArchiveDirectory,
         settings: &Settings,
         (lock, store): (WriterLock, Arc<dyn WormStore>),
-        recovering: watch::Sender<Recovering>,
+        Opening { recovering, fetching, ignores_snapshot }: Opening,
     ) -> anyhow::Result<Self> {
         let metered = MeteredStore::new(store);
         let meter = metered.meter();
@@ -83,6 +95,8 @@ impl Opened {
             settings: EngineSettings { recovering, ..engine_settings(&settings.limits) },
             index_dir: directory.index(),
             index: Options::default(),
+            use_snapshot: !ignores_snapshot,
+            fetching,
             tokens: directory.tokens(),
             whatsapp: whatsapp(&settings.whatsapp),
             senders: settings.senders.checks(),
@@ -189,6 +203,7 @@ impl Source {
     ) -> anyhow::Result<()> {
         let archive = &opened.archive;
         let location = store.describe().location;
+        let is_bucket = store.describe().enforcement == Enforcement::Prevents;
         let care = match self {
             Self::Store => replica::care(directory, settings, (store, archive.ledger())),
             Self::Replica { .. } => {
@@ -202,7 +217,15 @@ impl Source {
         };
         archive.look_after(care);
         archive.keep();
-        archive.run_platform(settings.graph.platform(&settings.media)?);
+        if let Some(snapshots) = settings.snapshot.settings(is_bucket) {
+            archive.keep_snapshots(snapshots);
+        }
+        let place = directory.clone();
+        let tokens = TokenSource::new(move || {
+            let settings = Settings::load(&place, Flags::default(), &Environment::of_process());
+            Some(Token::new(settings.ok()?.graph.token?.expose()))
+        });
+        archive.run_platform(settings.graph.platform(&settings.media, Some(tokens))?);
         Ok(())
     }
 }
@@ -235,9 +258,10 @@ impl Serving {
         };
         probe(&*store).await?;
         let loss = source.check(directory, &store).await?;
-        let (recovering, receiver) = watch::channel(Recovering::default());
-        let logging = tokio::spawn(log_recovery(receiver));
-        let opened = Opened::with(directory, settings, (lock, store.clone()), recovering).await;
+        let opening = Opening::default();
+        let (recovering, fetching) = (opening.recovering.subscribe(), opening.fetching.subscribe());
+        let logging = tokio::spawn(log_recovery(recovering, fetching));
+        let opened = Opened::with(directory, settings, (lock, store.clone()), opening).await;
         logging.abort();
         let opened = opened?;
         source.settle(directory, settings, &opened, (store, loss)).await?;
@@ -265,12 +289,16 @@ impl Serving {
 }
 
 /// Says now and then how far local state is while it is made again from the store.
-async fn log_recovery(recovering: watch::Receiver<Recovering>) {
+async fn log_recovery(recovering: watch::Receiver<Recovering>, fetching: watch::Receiver<Fetched>) {
     loop {
         tokio::time::sleep(LOG_EVERY).await;
         let Recovering { done, total } = *recovering.borrow();
         if done < total {
             tracing::info!(segments = done, of = total, "making local state again from the store");
+        }
+        let Fetched { done, total } = *fetching.borrow();
+        if done < total {
+            tracing::info!(bytes = done, of = total, "fetching a snapshot of index and projections");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The client: one pool of connections, limits on everything that comes back.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -12,7 +13,7 @@ use url::Url;
 
 use crate::error::GraphError;
 use crate::host::{Hosts, is_loopback};
-use crate::secret::Secret;
+use crate::secret::{Secret, TokenSource};
 
 /// Bytes of JSON that one answer may have.
 const JSON_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -35,6 +36,8 @@ pub struct GraphOptions {
     pub version: String,
     /// The access token.
     pub token: Secret,
+    /// Where a new token is looked for when this one is refused.
+    pub token_source: Option<TokenSource>,
     /// Hosts that media may be downloaded from, as `name` or `name:port`; nothing else is called.
     pub media_hosts: Vec<String>,
     /// How long things may take.
@@ -71,6 +74,7 @@ impl Default for GraphOptions {
             base_url: "https://graph.facebook.com".to_owned(),
             version: "v24.0".to_owned(),
             token: Secret::new(""),
+            token_source: None,
             media_hosts: vec!["lookaside.fbsbx.com".to_owned()],
             timeouts: Timeouts::default(),
         }
@@ -83,7 +87,8 @@ pub struct GraphClient {
     http: reqwest::Client,
     base: Url,
     version: String,
-    bearer: HeaderValue,
+    bearer: Arc<RwLock<HeaderValue>>,
+    token_source: Option<TokenSource>,
     pub(crate) hosts: Hosts,
     pub(crate) timeouts: Timeouts,
 }
@@ -115,9 +120,8 @@ impl GraphClient {
         if !is_id(&options.version.replace('.', "")) {
             return Err(GraphError::Malformed { expected: "a version such as v24.0" });
         }
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", options.token.expose()))
-            .map_err(|_| GraphError::Malformed { expected: "a token of visible characters" })?;
-        bearer.set_sensitive(true);
+        let bearer = bearer(&options.token)
+            .ok_or(GraphError::Malformed { expected: "a token of visible characters" })?;
         let mut builder = reqwest::Client::builder()
             .redirect(Policy::none())
             .referer(false)
@@ -129,10 +133,38 @@ impl GraphClient {
         }
         let http = builder.build().map_err(GraphError::transport)?;
         let hosts = Hosts::new(&options.media_hosts);
-        Ok(Self { http, base, version: options.version, bearer, hosts, timeouts: options.timeouts })
+        Ok(Self {
+            http,
+            base,
+            version: options.version,
+            bearer: Arc::new(RwLock::new(bearer)),
+            token_source: options.token_source,
+            hosts,
+            timeouts: options.timeouts,
+        })
     }
 
-    /// Asks for JSON at `/<version>/<segments>`.
+    fn bearer(&self) -> HeaderValue {
+        self.bearer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks for another token than the one that was refused; false when there is none.
+    fn renew(&self, refused: &HeaderValue) -> bool {
+        let mut current = self.bearer.write().unwrap_or_else(PoisonError::into_inner);
+        if *current != *refused {
+            return true;
+        }
+        let found = self.token_source.as_ref().and_then(TokenSource::read);
+        match found.as_ref().and_then(bearer) {
+            Some(new) if new != *refused => {
+                *current = new;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Asks for JSON at `/<version>/<segments>`; once more when the token was refused and there is a new one.
     pub(crate) async fn get(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Value, GraphError> {
         // An id comes from outside, and must not lead to another path.
         if !segments.iter().all(|segment| is_id(segment)) {
@@ -145,7 +177,15 @@ impl GraphClient {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let request = self.http.get(url).header(AUTHORIZATION, self.bearer.clone());
+        let used = self.bearer();
+        match self.ask(url.clone(), used.clone()).await {
+            Err(GraphError::Unauthorised { .. }) if self.renew(&used) => self.ask(url, self.bearer()).await,
+            answered => answered,
+        }
+    }
+
+    async fn ask(&self, url: Url, bearer: HeaderValue) -> Result<Value, GraphError> {
+        let request = self.http.get(url).header(AUTHORIZATION, bearer);
         let response = request.timeout(self.timeouts.answer).send().await.map_err(GraphError::transport)?;
         if !response.status().is_success() {
             return Err(failure(response).await);
@@ -162,10 +202,17 @@ impl GraphClient {
     pub(crate) async fn open(&self, url: Url, with_token: bool) -> Result<Response, GraphError> {
         let mut request = self.http.get(url).timeout(self.timeouts.download);
         if with_token {
-            request = request.header(AUTHORIZATION, self.bearer.clone());
+            request = request.header(AUTHORIZATION, self.bearer());
         }
         request.send().await.map_err(GraphError::transport)
     }
+}
+
+/// Returns the header that a token goes out in; `None` for a token that cannot be sent.
+fn bearer(token: &Secret) -> Option<HeaderValue> {
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()?;
+    bearer.set_sensitive(true);
+    Some(bearer)
 }
 
 /// Tells whether a text can be an id in a path.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use piperoll_extract::{Extractor, Limits};
-use piperoll_graph::{GraphClient, GraphOptions, Secret as Token};
+use piperoll_graph::{GraphClient, GraphOptions, Secret as Token, TokenSource};
 use piperoll_server::{MediaSettings, Platform, PollSettings, PolledNumber};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub(crate) struct Graph {
     /// Version of the Graph API; v24.0 unless given.
     pub(crate) version: Option<String>,
     /// Access token with the rights `whatsapp_business_messaging` and `whatsapp_business_management`; without it
-    /// nothing is fetched or asked.
+    /// nothing is fetched or asked. A new one in the file takes effect when the platform refuses the old one.
     pub(crate) token: Option<Secret>,
     /// Business numbers that are asked about: `phone_number_id`, or `phone_number_id:account_id` to ask for the
     /// account's templates and subscriptions as well.
@@ -33,6 +33,15 @@ pub(crate) struct Graph {
     /// Seconds between two rounds of questions; 600 unless given.
     #[cfg_attr(test, schemars(range(min = 1)))]
     pub(crate) poll_every_seconds: Option<u64>,
+    /// Address that WhatsApp is to send webhooks to, as it stands in the app's dashboard. When the platform says that
+    /// it sends them elsewhere, the number counts as degraded; without this setting only a change is noticed.
+    pub(crate) expected_callback: Option<String>,
+    /// Whether the platform's list of messages (`message_history`) is compared with what was captured; false unless
+    /// given. Not every account has it.
+    pub(crate) message_history: Option<bool>,
+    /// Whether the platform's counts of messages per day (`analytics`) are compared with what was captured; false unless
+    /// given. They need `phone_number_id:account_id` in `numbers`.
+    pub(crate) message_counts: Option<bool>,
 }
 
 /// How media are fetched.
@@ -60,6 +69,11 @@ impl Graph {
         if self.poll_every_seconds == Some(0) {
             return Err("`graph.poll_every_seconds`: expected a number from 1, found 0".to_owned());
         }
+        if let Some(found) = &self.expected_callback
+            && !["https://", "http://"].iter().any(|scheme| found.starts_with(scheme))
+        {
+            return Err(format!("`graph.expected_callback`: expected an https address, found `{found}`"));
+        }
         if self.token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
             return Err("`graph.token`: expected a token, found an empty text".to_owned());
         }
@@ -76,13 +90,17 @@ impl Graph {
             numbers: either(self.numbers, below.numbers),
             media_hosts: either(self.media_hosts, below.media_hosts),
             poll_every_seconds: self.poll_every_seconds.or(below.poll_every_seconds),
+            expected_callback: self.expected_callback.or(below.expected_callback),
+            message_history: self.message_history.or(below.message_history),
+            message_counts: self.message_counts.or(below.message_counts),
         }
     }
 
     /// Makes the client; none without a token.
-    fn client(&self) -> anyhow::Result<Option<GraphClient>> {
+    fn client(&self, tokens: Option<TokenSource>) -> anyhow::Result<Option<GraphClient>> {
         let Some(token) = &self.token else { return Ok(None) };
-        let mut options = GraphOptions { token: Token::new(token.expose()), ..GraphOptions::default() };
+        let token = Token::new(token.expose());
+        let mut options = GraphOptions { token, token_source: tokens, ..GraphOptions::default() };
         if let Some(base_url) = &self.base_url {
             options.base_url.clone_from(base_url);
         }
@@ -98,8 +116,8 @@ impl Graph {
             .with_context(|| Failure::new(Exit::Usage, "the Graph API cannot be reached as configured"))
     }
 
-    /// Returns what runs beside the archive.
-    pub(crate) fn platform(&self, media: &Media) -> anyhow::Result<Platform> {
+    /// Returns what runs beside the archive; `tokens` is asked when the platform refuses the token.
+    pub(crate) fn platform(&self, media: &Media, tokens: Option<TokenSource>) -> anyhow::Result<Platform> {
         let (fetched, polled) = (MediaSettings::default(), PollSettings::default());
         let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3_600));
         let life = media.life_hours.map_or(fetched.life, hours);
@@ -109,7 +127,7 @@ impl Graph {
         let numbers = self.numbers.iter().map(|text| number(text));
         let numbers = numbers.collect::<Result<_, _>>().map_err(|error| Failure::new(Exit::Usage, error))?;
         Ok(Platform {
-            graph: self.client()?,
+            graph: self.client(tokens)?,
             media: MediaSettings {
                 bytes_max: media.bytes_max.unwrap_or(fetched.bytes_max),
                 concurrency: media.concurrency.unwrap_or(fetched.concurrency),
@@ -120,6 +138,9 @@ impl Graph {
             poll: PollSettings {
                 every: self.poll_every_seconds.map_or(polled.every, Duration::from_secs),
                 numbers,
+                expected_callback: self.expected_callback.clone(),
+                message_history: self.message_history.unwrap_or(polled.message_history),
+                message_counts: self.message_counts.unwrap_or(polled.message_counts),
                 ..polled
             },
         })
@@ -174,13 +195,13 @@ mod tests {
             ..Graph::default()
         };
         let media = Media { life_hours: Some(1), ..Media::default() };
-        let platform = graph.platform(&media).unwrap();
+        let platform = graph.platform(&media, None).unwrap();
         assert!(platform.graph.is_some());
         assert_eq!(platform.media.pauses.most, Duration::from_secs(300));
         let numbers: Vec<_> =
             platform.poll.numbers.iter().map(|number| (&*number.id, number.account.as_deref())).collect();
         assert_eq!(numbers, [("106", Some("102")), ("107", None)]);
-        assert!(Graph::default().platform(&media).unwrap().graph.is_none());
+        assert!(Graph::default().platform(&media, None).unwrap().graph.is_none());
     }
 
     #[test]
@@ -194,7 +215,10 @@ mod tests {
             base_url: Some("http://graph.example".to_owned()),
             ..Graph::default()
         };
-        assert!(plain.platform(&Media::default()).is_err());
+        let callback = |text: &str| Graph { expected_callback: Some(text.to_owned()), ..Graph::default() };
+        assert!(callback("archive.example/hook").check().is_err());
+        assert!(callback("https://archive.example/hook").check().is_ok());
+        assert!(plain.platform(&Media::default(), None).is_err());
         assert!(Media { concurrency: Some(0), ..Media::default() }.check().is_err());
     }
 }
