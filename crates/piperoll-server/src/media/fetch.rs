@@ -232,10 +232,15 @@ impl Fetcher {
     async fn commit_pieces(&self, wanted: &Wanted, received: &Received) -> Result<Vec<u64>, Trouble> {
         let pieces = (0..received.pieces()).map(async |index| {
             let room = self.pieces.acquire().await.expect("the semaphore is never closed");
-            let bytes = received.piece(index).await.map_err(Trouble::Disk)?;
-            debug_assert!(bytes.len() <= PIECE_BYTES, "a piece has its size");
-            let part = own(Kind::MediaPart, "application/octet-stream", bytes, wanted, None);
-            let seq = self.commit(part).await?;
+            let seq = loop {
+                // Read anew for each try, so that no second copy of a piece is held for the case of a full pool.
+                let bytes = received.piece(index).await.map_err(Trouble::Disk)?;
+                debug_assert!(bytes.len() <= PIECE_BYTES, "a piece has its size");
+                let part = own(Kind::MediaPart, "application/octet-stream", bytes, wanted, None);
+                if let Some(seq) = self.submit(part).await? {
+                    break seq;
+                }
+            };
             drop(room);
             Ok(seq)
         });
@@ -263,19 +268,22 @@ impl Fetcher {
 
     /// Commits one event; waits while the pool is full, because messages go first.
     async fn commit(&self, submission: Submission) -> Result<u64, Trouble> {
-        let mut group = SubmissionGroup::single(submission);
         loop {
-            // A clone of the pieces' bytes is needed only when the pool is full.
-            let again = self.engine.waiting() > 0;
-            let kept = again.then(|| group.clone());
-            match (self.engine.submit(group).await, kept) {
-                (Ok(receipts), _) => {
-                    return Ok(receipts.first().expect("a group of one has one receipt").seq.0);
-                }
-                (Err(EngineError::Busy { .. }), Some(kept)) => group = kept,
-                (Err(error), _) => return Err(Trouble::Commit(error)),
+            if let Some(seq) = self.submit(submission.clone()).await? {
+                return Ok(seq);
             }
-            tokio::time::sleep(COMMIT_AGAIN).await;
+        }
+    }
+
+    /// Hands one event in; nothing when the pool is full, after a pause.
+    async fn submit(&self, submission: Submission) -> Result<Option<u64>, Trouble> {
+        match self.engine.submit(SubmissionGroup::single(submission)).await {
+            Ok(receipts) => Ok(Some(receipts.first().expect("a group of one has one receipt").seq.0)),
+            Err(EngineError::Busy { .. }) => {
+                tokio::time::sleep(COMMIT_AGAIN).await;
+                Ok(None)
+            }
+            Err(error) => Err(Trouble::Commit(error)),
         }
     }
 }
