@@ -1,6 +1,7 @@
 //! The database of facts: rows by table, entity and time, with the cursor of the ledger they were folded from.
 
-use std::collections::HashMap;
+mod copy;
+
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,10 +11,10 @@ use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, Tabl
 use serde::de::DeserializeOwned;
 
 use crate::error::ProjectionError;
-use crate::fact::{Fact, Row, Table, at_and_seq, prefix, time_key};
+use crate::fact::{Fact, Row, Rows, Table, at_and_seq, prefix, time_key};
 
 /// Changed whenever facts are made or read in another way.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const LEDGER: TableDefinition<'_, &str, [u8; 16]> = TableDefinition::new("ledger");
@@ -73,12 +74,12 @@ impl Projections {
         cursor(&self.database())
     }
 
-    /// Adds facts and moves the cursor, together. Not flushed each time: a crash repeats the last few.
+    /// Adds facts and moves the cursor, together. Facts come in the order of events, best in few large sorted parts
+    /// ([`Rows::sort`]). Not flushed each time: a crash repeats the last few.
     ///
     /// # Errors
     /// [`ProjectionError`]; nothing was added then.
-    pub fn add(&self, mut rows: Vec<Row>, cursor: u64, durable: bool) -> Result<(), ProjectionError> {
-        rows.sort_unstable();
+    pub fn add(&self, parts: &[Rows], cursor: u64, durable: bool) -> Result<(), ProjectionError> {
         let database = self.database();
         let mut write = database.begin_write().map_err(ProjectionError::database)?;
         let durability = if durable { Durability::Immediate } else { Durability::None };
@@ -86,23 +87,21 @@ impl Projections {
         // After a crash the database opens at once instead of being searched from end to end.
         write.set_quick_repair(durable);
         {
-            let mut numbers = HashMap::new();
             let mut buckets = write.open_table(BUCKETS).map_err(ProjectionError::database)?;
             let mut facts = write.open_table(FACTS).map_err(ProjectionError::database)?;
-            for row in &rows {
-                let number = match numbers.get(row.bucket.as_str()) {
-                    Some(number) => *number,
-                    None => {
-                        let number = number_of(&mut buckets, &row.bucket)?;
-                        numbers.insert(row.bucket.as_str(), number);
-                        number
-                    }
-                };
-                let key = row.key.as_slice();
-                if row.keep_first && facts.get(key).map_err(ProjectionError::database)?.is_some() {
+            let numbers = parts
+                .iter()
+                .map(|part| part.buckets().iter().map(|name| number_of(&mut buckets, name)).collect())
+                .collect::<Result<Vec<Vec<u32>>, _>>()?;
+            let mut last: &[u8] = &[];
+            for (part, row) in in_order(parts) {
+                let key = row.key;
+                let is_known = || Ok(key == last || facts.get(key).map_err(ProjectionError::database)?.is_some());
+                if row.keep_first && is_known()? {
                     continue;
                 }
-                let value = (number, row.value.as_slice());
+                last = key;
+                let value = (numbers[part][row.bucket], row.value);
                 facts.insert(key, value).map_err(ProjectionError::database)?;
             }
             let mut meta = write.open_table(META).map_err(ProjectionError::database)?;
@@ -230,6 +229,17 @@ impl Projections {
         *place = Arc::new(next);
         Ok(forgotten)
     }
+}
+
+/// Returns all rows by key, each with the position of its part; of rows with one key the first comes first. Neighbours
+/// in the order of keys fall on the same pages.
+fn in_order(parts: &[Rows]) -> impl Iterator<Item = (usize, Row<'_>)> {
+    let rows = parts.iter().enumerate();
+    let mut rows: Vec<(usize, usize)> =
+        rows.flat_map(|(part, rows)| (0..rows.len()).map(move |at| (part, at))).collect();
+    // The stable sort merges parts that are sorted, and keeps their order.
+    rows.sort_by(|a, b| parts[a.0].get(a.1).key.cmp(parts[b.0].get(b.1).key));
+    rows.into_iter().map(|(part, at)| (part, parts[part].get(at)))
 }
 
 fn rebuild(reason: &str) -> ProjectionError {

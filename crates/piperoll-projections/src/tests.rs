@@ -11,7 +11,7 @@ use piperoll_format::{Facts, Kind, LedgerId, Payload, Provenance, Timestamp};
 use piperoll_sources::{Captured, Sender, project};
 use serde_json::{Value, json};
 
-use crate::{Observed, Projections, fold};
+use crate::{Observed, Projections, Rows, fold};
 
 /// 2026-11-22T00:00:00Z in seconds.
 pub(crate) const DAY: i64 = 1_795_305_600;
@@ -88,7 +88,9 @@ impl Feed {
         let bucket = "standard/2026-11";
         let observed = Observed { seq, kind, recorded_at, bucket, payload: &payload, message: &message };
         self.next += 1;
-        self.projections.add(fold(&observed), self.next, false).unwrap();
+        let mut rows = Rows::default();
+        fold(&observed, &mut rows);
+        self.projections.add(&[rows], self.next, false).unwrap();
         seq
     }
 }

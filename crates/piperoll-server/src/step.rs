@@ -3,16 +3,19 @@
 use piperoll_export::message_of;
 use piperoll_format::{Bucket, DisposalOrder, Kind};
 use piperoll_index::Document;
-use piperoll_projections::Observed;
+use piperoll_projections::{Observed, Rows};
 use piperoll_verify::{ReadError, ReadEvent};
 
 use crate::project::Change;
 
 /// What becomes of one batch of events.
+#[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) steps: Vec<Step>,
     pub(crate) changes: Vec<Change>,
     pub(crate) forgotten: Vec<Bucket>,
+    /// Facts that are not among the changes yet.
+    rows: Rows,
     /// The event after the batch.
     pub(crate) next: u64,
 }
@@ -30,9 +33,21 @@ pub(crate) fn steps(events: Vec<ReadEvent>) -> Result<Batch, ReadError> {
         return Err(error.clone());
     }
     let next = events.last().map_or(0, |read| read.event.seq().0 + 1);
-    let mut batch = Batch { steps: Vec::new(), changes: Vec::new(), forgotten: Vec::new(), next };
+    let mut batch = Batch { steps: Vec::with_capacity(events.len()), next, ..Batch::default() };
     events.into_iter().for_each(|read| step(read, &mut batch));
+    batch.close_rows();
     Ok(batch)
+}
+
+impl Batch {
+    /// Makes the facts so far a change of their own: what comes next acts on them.
+    fn close_rows(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        if !rows.is_empty() {
+            rows.sort();
+            self.changes.push(Change::Add(rows));
+        }
+    }
 }
 
 /// Tells whether an event has something to find: a piece of an attachment has not.
@@ -57,6 +72,7 @@ fn step(read: ReadEvent, batch: &mut Batch) {
     if matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted) {
         let order = payload.parts.first().and_then(|part| DisposalOrder::decode(part).ok());
         if let Some(DisposalOrder { bucket, .. }) = order {
+            batch.close_rows();
             batch.changes.push(Change::Forget(bucket.clone()));
             batch.steps.push(Step::Forget(bucket.clone()));
             batch.forgotten.push(bucket);
@@ -64,15 +80,15 @@ fn step(read: ReadEvent, batch: &mut Batch) {
     }
     let message = message_of(core.kind, payload);
     let bucket = read.event.pack.as_ref().map(|pack| pack.bucket.to_string()).unwrap_or_default();
-    let rows = piperoll_projections::fold(&Observed {
+    let observed = Observed {
         seq: core.seq.0,
         kind: core.kind,
         recorded_at: core.recorded_at,
         bucket: &bucket,
         payload,
         message: &message,
-    });
-    batch.changes.push(Change::Add(core.seq.0, rows));
+    };
+    piperoll_projections::fold(&observed, &mut batch.rows);
     if matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted) {
         return;
     }
