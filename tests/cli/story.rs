@@ -17,9 +17,11 @@ macro_rules! stories {
 
 stories! {
     backup
+    capture
     disposal
     errors
     first_steps
+    import
     restore
     server
     tokens

@@ -9,12 +9,14 @@
 //! | `@ set NAME POINTER` | keeps a value of the JSON that the command before printed; `{NAME}` stands for it |
 //! | `@ take NAME` | keeps the whole stdout of the command before, without its last line end |
 //! | `@ env NAME VALUE` | sets a variable for all later commands |
-//! | `@ file PATH TEXT` | writes a file |
+//! | `@ file PATH TEXT` | writes a file; `\n` in the text ends a line |
 //! | `@ flip PATH` | changes the last byte of a stored object |
 //! | `@ remove PATH` | removes a file |
 //! | `@ serve` / `@ stop` | starts and stops a server on the directory `archive`; `{server}` is its address |
 //! | `@ searchable` | waits until the server's index covers every event |
 //! | `@ send NUMBER ID FROM TEXT` | sends a signed webhook to the server |
+//! | `@ hook FIELD JSON` | sends a signed webhook of the number 100 whose value has these members |
+//! | `@ post PATH JSON` | sends JSON with the server's own token |
 //! | `@ due` | waits until a bucket can be disposed of |
 //! | anything else | a line that the command before prints on stdout |
 //!
@@ -28,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use piperoll_tests::{Running, command, piperoll, piperoll_audit, webhook_to};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long a bucket of the demo policy may take to become due: five seconds, and what a busy machine adds.
 const DUE_WITHIN: Duration = Duration::from_secs(60);
@@ -131,7 +133,9 @@ impl Stage<'_> {
             }
             "take" => drop(self.values.insert(rest.to_owned(), self.stdout.trim_end().to_owned())),
             "env" => drop(self.environment.insert(two().0.to_owned(), two().1.to_owned())),
-            "file" => fs::write(self.home.join(two().0), format!("{}\n", two().1)).unwrap(),
+            "file" => {
+                fs::write(self.home.join(two().0), format!("{}\n", two().1.replace("\\n", "\n"))).unwrap();
+            }
             "flip" => flip(&self.home.join(rest)),
             "remove" => fs::remove_file(self.home.join(rest)).unwrap(),
             "serve" => {
@@ -147,6 +151,12 @@ impl Stage<'_> {
                 let status = connection.signed_post(&webhook_to(number, &[(id, from, text)])).unwrap();
                 assert_eq!(status, 200, "{}:{number}", self.name);
             }
+            "hook" => {
+                let body = webhook_of(two().0, two().1);
+                let mut connection = self.running.as_ref().unwrap().connect().unwrap();
+                assert_eq!(connection.signed_post(body.as_bytes()).unwrap(), 200, "{}:{number}", self.name);
+            }
+            "post" => self.post(number, two().0, two().1),
             "due" => self.wait_until_due(),
             other => panic!("{}:{number}: there is no order `{other}`", self.name),
         }
@@ -165,6 +175,14 @@ impl Stage<'_> {
             // Every look at the plan is an event; nobody wakes this thread before the time.
             std::thread::park_timeout(Duration::from_millis(500));
         }
+    }
+
+    fn post(&self, number: u32, path: &str, body: &str) {
+        let token = fs::read_to_string(self.home.join("archive/secrets/local-token")).unwrap();
+        let headers = format!("content-type: application/json\r\nauthorization: Bearer {}\r\n", token.trim());
+        let mut connection = self.running.as_ref().unwrap().connect().unwrap();
+        let (status, answer) = connection.post(path, &headers, body.as_bytes()).unwrap();
+        assert_eq!(status, 200, "{}:{number}: {}", self.name, String::from_utf8_lossy(&answer));
     }
 
     fn wait_until_searchable(&self) {
@@ -190,6 +208,18 @@ impl Stage<'_> {
         }
         filled
     }
+}
+
+/// Makes a webhook of the number 100.
+fn webhook_of(field: &str, members: &str) -> String {
+    let mut value: Value = serde_json::from_str(members).unwrap();
+    if field != "account_update" {
+        value["messaging_product"] = "whatsapp".into();
+        value["metadata"] = json!({"display_phone_number": "15550109", "phone_number_id": "100"});
+    }
+    let change = json!({"field": field, "value": value});
+    json!({"object": "whatsapp_business_account", "entry": [{"id": "1022", "time": 1_795_260_000, "changes": [change]}]})
+        .to_string()
 }
 
 /// Changes the last byte of a file that is read-only, keeping its time, which is its lock.

@@ -59,6 +59,9 @@ async fn message_is_shown_with_what_happened_to_it() {
     assert_eq!(turn["withdrawn"][0]["seq"], revoked);
     assert_eq!((&turn["reactions"][0]["emoji"], turn["reactions"][1].get("emoji")), (&"👍".into(), None));
     assert_eq!(found["turns"][1]["replies_to"], first);
+    let proven = page(&served, "proofs=all").await;
+    let proofs = proven["proofs"].as_array().unwrap();
+    assert!(proofs.len() >= 3 && proofs.iter().all(|proof| proof["agrees"] == true), "{proofs:?}");
     let refused = served.read("/v1/conversations/100:491?before=x").await;
     refused.is_status(400);
     served.read("/v1/conversations/100:491?limit=201").await.is_status(400);
@@ -92,6 +95,17 @@ async fn send_reads_as_the_customer_read_it() {
     assert_eq!((&turn["text"], &turn["status"]), (&"Hallo Ada\nStop mit STOP".into(), &"delivered".into()));
     assert_eq!(turn["statuses"].as_array().unwrap().len(), 2);
     assert!(turn["answer"]["seq"].is_u64() && turn["template_version"].is_u64());
+    assert_eq!((&found["named_only"], found.get("proofs")), (&3.into(), None), "two statuses and the answer");
+    let found = page(&served, "proofs=all").await;
+    let proofs = found["proofs"].as_array().unwrap();
+    assert_eq!((&found["named_only"], proofs.len()), (&0.into(), 3));
+    assert!(
+        proofs.iter().all(|proof| proof["agrees"] == true && proof["event_hash"].is_string()),
+        "{proofs:?}"
+    );
+    let kinds: Vec<_> = proofs.iter().map(|proof| &proof["kind"]).collect();
+    assert_eq!(kinds, ["whatsapp.status", "whatsapp.status", "send.answered"]);
+    served.read("/v1/conversations/100:491?proofs=some").await.is_status(400);
     served.check_everything().await;
 }
 

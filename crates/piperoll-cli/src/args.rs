@@ -22,7 +22,7 @@ Exit codes:
     0  success
     1  the operation failed
     2  wrong usage
-    3  verification found problems
+    3  verification or scrub found problems, or evidence does not prove a send
     4  verification is incomplete: something could not be read
    10  archive or ledger not found
    11  conflict, or another process writes to the archive
@@ -154,6 +154,9 @@ pub(crate) struct RestoreArgs {
     /// Backup of the keys; the passphrase is asked for, or taken from `PIPEROLL_PASSPHRASE` [default: keys in DIR]
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
+    /// Make index and projections from the ledger alone
+    #[arg(long)]
+    pub(crate) no_snapshot: bool,
 }
 
 /// Where the records are to be, or are.
@@ -246,6 +249,9 @@ pub(crate) struct ConversationArgs {
     /// Only messages before this place, as the newer page named it
     #[arg(long, value_name = "PLACE")]
     pub(crate) before: Option<String>,
+    /// Read statuses, reactions, withdrawals and answers again, too, and prove each
+    #[arg(long)]
+    pub(crate) prove: bool,
 }
 
 #[derive(Args, Debug)]

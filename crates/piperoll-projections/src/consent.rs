@@ -160,7 +160,7 @@ pub fn consent(
         expire(&mut found, ends_at, at);
         let (makes, mut rule) = weigh(&signal, question, rules, found.state);
         if let Some(end) = signal.expires_at {
-            rule = format!("{rule}, until {}", utc(end));
+            rule = format!("{rule}, until {}", shortly(end));
         }
         if let Some(state) = makes {
             ends_at = signal.expires_at.filter(|_| state == ConsentState::Given);
@@ -172,13 +172,18 @@ pub fn consent(
     found
 }
 
+/// Writes a time as people read it, without parts of a second that are none.
+fn shortly(at: i64) -> String {
+    utc(at).replace(".000000Z", "Z")
+}
+
 /// Ends an agreement whose time is over; the event that gave it says so itself.
 fn expire(found: &mut Consent, ends_at: Option<i64>, at: i64) {
     if found.state == ConsentState::Given
         && let Some(end) = ends_at.filter(|end| *end <= at)
     {
         found.state = ConsentState::Expired;
-        found.rule = format!("the agreement was given until {} and has ended", utc(end));
+        found.rule = format!("the agreement was given until {} and has ended", shortly(end));
     }
 }
 

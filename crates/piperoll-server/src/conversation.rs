@@ -14,7 +14,9 @@ use crate::evidence::text_of;
 use crate::moment::shown;
 use crate::people::Proven;
 use crate::tokens::Caller;
-use crate::wire::{ConversationView, EditView, EventView, PlaceView, ReactionView, StatusView, TurnView};
+use crate::wire::{
+    ConversationView, EditView, EventView, ItemProofView, PlaceView, ReactionView, StatusView, TurnView,
+};
 
 /// Most turns on one page, and the number when none is given.
 const PAGE_MAX: usize = 200;
@@ -28,6 +30,8 @@ pub struct ConversationPage {
     pub before: Option<String>,
     /// The time zone of local times.
     pub time_zone: Option<Tz>,
+    /// Whether statuses, reactions, withdrawals and answers are read again and proven as well.
+    pub with_proofs: bool,
 }
 
 /// What the projections say of a page.
@@ -61,7 +65,19 @@ impl Archive {
         let asked = id.to_owned();
         let found = self.ask(move |projections| find(projections, &asked, before, limit)).await?;
         let turns = &found.thread.turns;
-        let proven = self.prove_all(seqs_of(&found)).await?;
+        let items = items_of(turns);
+        let mut seqs = seqs_of(&found);
+        let mut named_only = items.len() as u64;
+        if page.with_proofs {
+            seqs.extend(items.iter().map(|(seq, _)| *seq));
+            named_only = 0;
+        }
+        let proven = self.prove_all(seqs).await?;
+        let proofs: Vec<ItemProofView> = if page.with_proofs {
+            items.iter().filter_map(|(seq, said)| item_proof(*seq, said, &proven)).collect()
+        } else {
+            Vec::new()
+        };
         let shown_turns = self.turns(&found, &proven, zone).await?;
         let access = Access {
             action: "conversation",
@@ -81,6 +97,8 @@ impl Archive {
             time_zone: zone.to_string(),
             complete_to,
             turns: shown_turns,
+            proofs,
+            named_only,
             next_before: found.thread.next.map(|cursor| format!("{}-{}", cursor.at, cursor.seq)),
             recorded_as: recorded.0,
         })
@@ -111,6 +129,46 @@ fn seqs_of(found: &Found) -> Vec<u64> {
     let turns = &found.thread.turns;
     let edits = turns.iter().flat_map(|turn| turn.edits.iter().map(|(_, seq)| *seq));
     turns.iter().map(|turn| turn.seq).chain(edits).chain(found.versions.values().copied()).collect()
+}
+
+/// What a page says of an event that it only names.
+enum Said<'a> {
+    Status(&'a str),
+    Reaction(Option<&'a str>),
+    Withdrawal,
+    Answer,
+}
+
+/// Lists the statuses, reactions, withdrawals and answers of a page.
+fn items_of(turns: &[Turn]) -> Vec<(u64, Said<'_>)> {
+    let mut items = Vec::new();
+    for turn in turns {
+        items.extend(turn.statuses.iter().map(|fact| (fact.seq, Said::Status(&fact.value.status))));
+        let reactions = turn.reactions.iter();
+        items.extend(reactions.map(|fact| (fact.seq, Said::Reaction(fact.value.emoji.as_deref()))));
+        items.extend(turn.revokes.iter().map(|(_, seq)| (*seq, Said::Withdrawal)));
+        items.extend(turn.answer.iter().map(|(_, seq)| (*seq, Said::Answer)));
+    }
+    items
+}
+
+/// Compares an event, read again and proven, with what the page says of it. Nothing for one that is newer than the
+/// checkpoint.
+fn item_proof(seq: u64, said: &Said<'_>, proven: &Proven) -> Option<ItemProofView> {
+    let view = proven.view(seq)?;
+    let agrees = view.message.as_ref().map(|message| {
+        let relates = |to: Relation| message.references.iter().any(|reference| reference.relation == to);
+        match said {
+            Said::Status(status) => relates(Relation::StatusOf) && message.message_type == *status,
+            Said::Reaction(emoji) => {
+                let found = message.reaction.as_ref().and_then(|reaction| reaction.emoji.as_deref());
+                relates(Relation::ReactsTo) && found == *emoji
+            }
+            Said::Withdrawal => relates(Relation::Revokes),
+            Said::Answer => view.kind == Kind::SendAnswered.as_str(),
+        }
+    });
+    Some(ItemProofView { seq, kind: view.kind, state: view.state, agrees, proof: view.proof })
 }
 
 /// Reads `<time>-<seq>`.

@@ -77,14 +77,15 @@ fn all_missing(check: &SendCheck, seqs: &[u64], proven: &Proven, disposals: &Dis
             missing.push(format!("the proof of event {seq}: it is newer than the last checkpoint"));
             continue;
         };
+        let bucket = proven.bucket_of(*seq).map_or_else(String::new, |bucket| format!(" (bucket {bucket})"));
         match (view.state, proven.disposed_on(*seq, disposals)) {
             (PayloadState::Available, _) => {}
-            (_, Some(on)) => missing.push(format!("the content of event {seq}: disposed of on {on}")),
+            (_, Some(on)) => missing.push(format!("the content of event {seq}{bucket}: disposed of on {on}")),
             (PayloadState::Destroyed, None) => {
-                missing.push(format!("the content of event {seq}: it was disposed of or erased"));
+                missing.push(format!("the content of event {seq}{bucket}: it was disposed of or erased"));
             }
             (PayloadState::Unreadable, None) => {
-                missing.push(format!("the content of event {seq}: it cannot be read"));
+                missing.push(format!("the content of event {seq}{bucket}: it cannot be read"));
             }
         }
     }

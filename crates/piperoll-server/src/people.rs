@@ -52,6 +52,11 @@ impl Proven {
         serde_json::from_slice(opened.payload.parts.first()?).ok()
     }
 
+    /// Names the bucket, as `class/period`, that an event's payload is or was in; its core says so for good.
+    pub(crate) fn bucket_of(&self, seq: u64) -> Option<String> {
+        Some(self.get(seq)?.event.pack.as_ref()?.bucket.to_string())
+    }
+
     /// Tells when an event's payload was disposed of, if it is gone for good and its disposal is on record.
     pub(crate) fn disposed_on(&self, seq: u64, disposals: &Disposals) -> Option<String> {
         let evidence = self.get(seq)?;

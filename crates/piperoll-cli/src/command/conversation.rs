@@ -7,14 +7,18 @@ use piperoll_sources::{Direction, Origin};
 use crate::args::{ConversationArgs, Global};
 use crate::client::{Client, encode, query};
 use crate::error::Exit;
-use crate::output::{DIM, Output, YELLOW};
+use crate::output::{DIM, GREEN, Output, YELLOW};
 use crate::text::{counted, safe};
 use crate::view::{name_of, zone};
 
 pub(crate) async fn run(global: &Global, args: &ConversationArgs, output: &Output) -> anyhow::Result<Exit> {
     let client = Client::connect(global).await?;
-    let parameters =
-        [("limit", Some(args.limit.to_string())), ("before", args.before.clone()), ("tz", zone(global))];
+    let parameters = [
+        ("limit", Some(args.limit.to_string())),
+        ("before", args.before.clone()),
+        ("tz", zone(global)),
+        ("proofs", args.prove.then(|| "all".to_owned())),
+    ];
     let path = query(&format!("/v1/conversations/{}", encode(&args.id)), &parameters);
     let found = client.get(&path).await;
     client.close().await;
@@ -35,6 +39,7 @@ pub(crate) fn print(found: &ConversationView, output: &Output) -> anyhow::Result
         found.complete_to,
         found.recorded_as
     ))?;
+    print_proofs(found, output)?;
     if found.conversations.len() > 1 {
         let other = found.conversations.iter().filter(|id| **id != found.conversation);
         let other: Vec<String> = other.map(|id| safe(id)).collect();
@@ -45,6 +50,32 @@ pub(crate) fn print(found: &ConversationView, output: &Output) -> anyhow::Result
     }
     if let Some(before) = &found.next_before {
         output.note(format_args!("{DIM}older ones with --before {before}{DIM:#}"));
+    }
+    Ok(())
+}
+
+/// Says what was proven beside the messages, and names what does not say what the page says.
+fn print_proofs(found: &ConversationView, output: &Output) -> anyhow::Result<()> {
+    const WHAT: (&str, &str) =
+        ("status, reaction, withdrawal or answer", "statuses, reactions, withdrawals and answers");
+    if found.named_only > 0 {
+        let named = counted(found.named_only, WHAT.0, WHAT.1);
+        output
+            .note(format_args!("{DIM}{named} named by event; --prove reads each again and proves it{DIM:#}"));
+    }
+    if found.proofs.is_empty() {
+        return Ok(());
+    }
+    let proven = counted(found.proofs.len() as u64, WHAT.0, WHAT.1);
+    output.line(format_args!("{GREEN}✓{GREEN:#} {DIM}{proven} read again and proven{DIM:#}"))?;
+    for item in &found.proofs {
+        let problem = match (item.agrees, item.state) {
+            (Some(true), _) => continue,
+            (Some(false), _) => "does not say what is shown here: rebuild the index",
+            (None, PayloadState::Destroyed) => "its content was disposed of or erased",
+            (None, _) => "its content cannot be read: run `piperoll verify`",
+        };
+        output.line(format_args!("  {YELLOW}event {}: {problem}{YELLOW:#}", item.seq))?;
     }
     Ok(())
 }

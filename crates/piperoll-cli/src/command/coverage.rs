@@ -141,8 +141,9 @@ fn print_missing(missing: &[MissingView], output: &Output) -> anyhow::Result<()>
         let shown = events(&gap.why.evidence);
         let shown = if shown.is_empty() { shown } else { format!(", shown by {shown}") };
         output.line(format_args!("            {DIM}{when}{shown}{DIM:#}"))?;
-        let remedy = gap.remedy.as_deref().unwrap_or("nothing more");
-        output.line(format_args!("            {DIM}what can be done:{DIM:#} {}", safe(remedy)))?;
+        if let Some(remedy) = &gap.remedy {
+            output.line(format_args!("            {DIM}what can be done:{DIM:#} {}", safe(remedy)))?;
+        }
     }
     Ok(())
 }

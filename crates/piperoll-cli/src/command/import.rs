@@ -12,16 +12,16 @@ use crate::error::{Exit, Failure};
 use crate::output::Output;
 use crate::text::counted;
 
-/// Counts of an import, as the answer names them and as they are told.
-const COUNTS: [(&str, &str); 8] = [
-    ("items", "messages found"),
-    ("stored", "stored"),
-    ("repeated", "imported before"),
-    ("known", "captured live, not stored again"),
-    ("probable", "probably captured live, stored and marked"),
-    ("media", "attachments taken"),
-    ("media_missing", "attachments missing from the file"),
-    ("mistakes", "lines that are no messages"),
+/// Counts of an import, as the answer names them and as one and several are told.
+const COUNTS: [(&str, &str, &str); 8] = [
+    ("items", "message found", "messages found"),
+    ("stored", "stored", "stored"),
+    ("repeated", "imported before", "imported before"),
+    ("known", "captured live, not stored again", "captured live, not stored again"),
+    ("probable", "probably captured live, stored and marked", "probably captured live, stored and marked"),
+    ("media", "attachment taken", "attachments taken"),
+    ("media_missing", "attachment missing from the file", "attachments missing from the file"),
+    ("mistakes", "line that is no message", "lines that are no messages"),
 ];
 
 pub(crate) async fn run(global: &Global, command: &ImportCommand, output: &Output) -> anyhow::Result<Exit> {
@@ -100,7 +100,7 @@ fn add(total: &mut Value, answer: Value) {
         *total = answer;
         return;
     }
-    for (key, _) in COUNTS {
+    for (key, ..) in COUNTS {
         total[key] = (total[key].as_u64().unwrap_or(0) + answer[key].as_u64().unwrap_or(0)).into();
     }
     if let (Some(all), Some(more)) = (total["mistaken"].as_array_mut(), answer["mistaken"].as_array()) {
@@ -115,8 +115,9 @@ fn report(total: &Value, output: &Output) -> anyhow::Result<()> {
     if output.is_json() {
         return output.json_line(total);
     }
-    for (key, told) in COUNTS {
+    for (key, one, several) in COUNTS {
         let count = total[key].as_u64().unwrap_or(0);
+        let told = if count == 1 { one } else { several };
         if count > 0 || matches!(key, "items" | "stored") {
             output.line(format_args!("{count:>9}  {told}"))?;
         }
@@ -129,5 +130,6 @@ fn report(total: &Value, output: &Output) -> anyhow::Result<()> {
         let file = mistake["file"].as_str().map(|file| format!("{file}: ")).unwrap_or_default();
         output.line(format_args!("  {file}{}", mistake["message"].as_str().unwrap_or_default()))?;
     }
-    output.line(format_args!("\nrecorded as event {}", total["recorded_as"]["seq"]))
+    let recorded = if total["recorded_as"]["repeated"] == true { "was recorded before" } else { "recorded" };
+    output.line(format_args!("\n{recorded} as event {}", total["recorded_as"]["seq"]))
 }

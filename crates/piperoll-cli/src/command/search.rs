@@ -56,6 +56,13 @@ const GAPS_SHOWN: usize = 5;
 /// Names what is known to be missing in the scope of what was shown.
 fn print_gaps(found: &GapsView, output: &Output) -> anyhow::Result<()> {
     let total = found.gaps.len() as u64 + found.more;
+    if !found.complete {
+        let as_of = found.as_of.as_deref().map_or_else(|| "not known".to_owned(), |at| output.time_of(at));
+        output.line(format_args!(
+            "{YELLOW}Gaps may not all be known: they are of {as_of}, looked at up to event {}.{YELLOW:#}",
+            found.complete_to
+        ))?;
+    }
     if total == 0 {
         return Ok(());
     }

@@ -159,6 +159,10 @@ impl Missing {
             ),
             Cause::CanaryMissing => "check the test handset, then the number's subscription".to_owned(),
             Cause::DeviceWiped => "set up the Business app again on the phone".to_owned(),
+            Cause::DeviceOffline if is_over => return None,
+            Cause::DeviceOffline => {
+                "bring the phone back online before WhatsApp disconnects it after about 14 days".to_owned()
+            }
             _ => return None,
         })
     }

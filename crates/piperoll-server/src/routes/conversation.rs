@@ -23,6 +23,15 @@ pub(crate) struct PageParameters {
     before: Option<String>,
     /// The time zone of local times, such as `Europe/Berlin`.
     tz: Option<String>,
+    /// `all` reads every status, reaction, withdrawal and answer of the page again and proves it.
+    proofs: Option<Proofs>,
+}
+
+/// What is proven beside messages and their versions.
+#[derive(Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Proofs {
+    All,
 }
 
 /// Shows the newest messages of a conversation, oldest first, each with its versions, reactions and statuses. The view
@@ -39,6 +48,7 @@ pub(crate) async fn show(
     Parameters(page): Parameters<PageParameters>,
 ) -> Result<Json<ConversationView>, ApiError> {
     let time_zone = time_zone(page.tz.as_deref())?;
-    let page = ConversationPage { limit: page.limit, before: page.before, time_zone };
+    let with_proofs = page.proofs.is_some();
+    let page = ConversationPage { limit: page.limit, before: page.before, time_zone, with_proofs };
     Ok(Json(archive.conversation(&caller, &id, &page).await?))
 }

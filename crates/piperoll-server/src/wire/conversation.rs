@@ -4,8 +4,9 @@ use piperoll_sources::{Direction, Origin};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::event::ProofSummary;
 use super::send::StatusView;
-use super::{EventView, MomentView};
+use super::{EventView, MomentView, PayloadState};
 
 /// A page of a conversation.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -22,6 +23,14 @@ pub struct ConversationView {
     pub complete_to: u64,
     /// This page, oldest first.
     pub turns: Vec<TurnView>,
+    /// With `proofs=all`: every status, reaction, withdrawal and answer of the page, read from the store again, proven and
+    /// compared with what the page says.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub proofs: Vec<ItemProofView>,
+    /// Statuses, reactions, withdrawals and answers of the page that are only named by their event. `proofs=all` proves
+    /// them all, `/v1/events/{seq}/proof` a single one.
+    #[serde(default)]
+    pub named_only: u64,
     /// Send this as `before` for the page of older messages; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_before: Option<String>,
@@ -30,7 +39,7 @@ pub struct ConversationView {
 }
 
 /// A message with everything that happened to it. Its event and its versions were read from the store and proven;
-/// reactions and statuses are named by event.
+/// reactions, statuses, withdrawals and answers are named by event unless their proofs are asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TurnView {
     /// When it happened.
@@ -76,6 +85,23 @@ pub struct TurnView {
     /// Other events that hold the same message, such as its copy in the history.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub duplicates: Vec<u64>,
+}
+
+/// A status, reaction, withdrawal or answer that was read again and proven.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ItemProofView {
+    /// The event.
+    pub seq: u64,
+    /// Its kind.
+    pub kind: String,
+    /// Whether its payload can be read.
+    pub state: PayloadState,
+    /// Whether it says what the page says; absent when its payload is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agrees: Option<bool>,
+    /// What was proven.
+    #[serde(flatten)]
+    pub proof: ProofSummary,
 }
 
 /// A later version of a message.

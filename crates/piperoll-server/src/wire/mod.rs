@@ -18,7 +18,7 @@ mod template;
 mod token;
 
 pub use consent::{ConsentView, SignalView};
-pub use conversation::{ConversationView, EditView, PlaceView, ReactionView, TurnView};
+pub use conversation::{ConversationView, EditView, ItemProofView, PlaceView, ReactionView, TurnView};
 pub use coverage::{
     CauseView, CoverageListView, CoverageView, GapView, GapsView, IntervalView, MissingView, NumberView,
 };
