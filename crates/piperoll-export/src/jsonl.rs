@@ -41,6 +41,11 @@ pub struct Header {
     /// How many gaps are known beyond those listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_gaps: u64,
+    /// Whether the gaps are those of everything that was committed then; otherwise more may be known.
+    pub gaps_complete: bool,
+    /// Of which moment the gaps are, RFC 3339; absent when nobody could say which there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gaps_as_of: Option<String>,
 }
 
 /// A time in which something of a number is missing or may be missing.

@@ -81,6 +81,8 @@ impl Archive {
             exported_by: caller.name.clone(),
             gaps: gaps.gaps.iter().map(gap).collect(),
             more_gaps: gaps.more,
+            gaps_complete: gaps.complete,
+            gaps_as_of: gaps.as_of,
         };
         let (sender, blocks) = mpsc::channel(BLOCKS_AHEAD);
         let events = seqs.len();
