@@ -5,6 +5,7 @@ mod bucket;
 mod damage;
 mod gap;
 mod kill;
+mod poll;
 mod media;
 mod story;
 mod transcript;

@@ -32,6 +32,14 @@ pub struct Older {
     is_complete: bool,
 }
 
+impl Older {
+    /// Returns why something is missing there.
+    #[cfg(test)]
+    pub(super) fn causes(&self) -> impl Iterator<Item = super::Cause> + '_ {
+        self.missing.iter().map(|missing| missing.cause)
+    }
+}
+
 impl Projections {
     /// Computes what is missing in the older part of a number's time.
     ///

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
+mod older;
 mod watch;
 
 use std::collections::HashMap;
