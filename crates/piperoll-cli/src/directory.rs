@@ -6,7 +6,7 @@
 //! | `secrets/` | keys and tokens; only the owner may read (0700, files 0600) |
 //! | `policies/*.toml` | the retention policies in force |
 //! | `piperoll.toml` | configuration, optional |
-//! | `state/` | derived state: index, projections, remembered checkpoints |
+//! | `state/` | derived state: index, projections, remembered checkpoints; and `unrecorded-sends.jsonl`, which is not derived: gaps of the proxy that are not on the record yet |
 //! | `run/` | lock of the writing process, and how to reach it |
 
 use std::fs::{self, OpenOptions};
