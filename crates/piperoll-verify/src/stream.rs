@@ -1,16 +1,18 @@
 //! Reading of whole ranges: for followers, exports and rebuilds.
 //!
-//! Segments are read ahead; their events are cut into units, each unit reads its stretch of every pack at once and
-//! is opened on a computing thread. The stages run at the same time and their results come in order.
+//! Segments are read ahead; their events are cut into units, and those of small segments joined to one. Each unit reads
+//! its stretch of every pack at once and is opened on a computing thread. The stages run at the same time and their
+//! results come in order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use futures::future::ready;
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
-use piperoll_format::{KeyId, Kind, LedgerId, ObjectEntry, ObjectName, SegmentNo, Seq, SubjectKey};
+use piperoll_format::{Bucket, KeyId, Kind, LedgerId, ObjectEntry, ObjectName, SegmentNo, Seq, SubjectKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ReadError;
@@ -75,6 +77,10 @@ impl LedgerReader {
             .try_buffered(SEGMENTS_AHEAD)
             .map_ok(|(units, _taken)| stream::iter(units.into_iter().map(Ok::<_, ReadError>)))
             .try_flatten()
+            .map(Some)
+            .chain(stream::iter([None]))
+            .scan(Unit::default(), |small, unit| ready(Some(join(small, unit))))
+            .flat_map(stream::iter)
             .map_ok(move |unit| open_unit(opener.clone(), unit, is_wanted, unit_room.clone()))
             .try_buffered(UNITS_AHEAD)
             .map_ok(|(events, _taken)| events)
@@ -144,6 +150,39 @@ fn kib(bytes: u64) -> u32 {
     u32::try_from(bytes / 1_024 + 1).unwrap_or(u32::MAX)
 }
 
+/// Events that are read and opened together, with the bytes, stored and opened, that this takes.
+#[derive(Default)]
+struct Unit {
+    events: Vec<StoredEvent>,
+    bytes: u64,
+}
+
+impl Unit {
+    fn has_room(&self, events: usize, bytes: u64) -> bool {
+        self.events.is_empty()
+            || (self.events.len() + events <= UNIT_EVENTS_MAX
+                && self.bytes.saturating_add(bytes) <= UNIT_BYTES_MAX)
+    }
+}
+
+/// Joins units that are smaller than they may be; behind the last one, and before an error, whatever is joined so far
+/// is complete.
+fn join(small: &mut Unit, next: Option<Result<Unit, ReadError>>) -> Vec<Result<Unit, ReadError>> {
+    match next {
+        Some(Ok(next)) if small.has_room(next.events.len(), next.bytes) => {
+            small.events.extend(next.events);
+            small.bytes = small.bytes.saturating_add(next.bytes);
+            Vec::new()
+        }
+        Some(Ok(next)) => vec![Ok(std::mem::replace(small, next))],
+        ended => {
+            let last = std::mem::take(small);
+            let last = (!last.events.is_empty()).then_some(Ok(last));
+            last.into_iter().chain(ended).collect()
+        }
+    }
+}
+
 /// Decodes the events of a segment that are in `range`, and cuts them into units.
 async fn units(
     reader: LedgerReader,
@@ -151,7 +190,7 @@ async fn units(
     range: Range<Seq>,
     is_wanted: fn(Kind) -> bool,
     room: Arc<SegmentRoom>,
-) -> Result<(Vec<Vec<StoredEvent>>, Taken), ReadError> {
+) -> Result<(Vec<Unit>, Taken), ReadError> {
     let taken = room.take().await;
     let segment = reader.segment_in_passing(number).await?;
     room.note(segment.weight());
@@ -162,18 +201,17 @@ fn cut(
     segment: &SegmentData,
     range: Range<Seq>,
     is_wanted: fn(Kind) -> bool,
-) -> Result<Vec<Vec<StoredEvent>>, ReadError> {
+) -> Result<Vec<Unit>, ReadError> {
     let (from, to) = (segment.first_seq().max(range.start), segment.end_seq().min(range.end));
-    let (mut units, mut unit, mut bytes) = (Vec::new(), Vec::new(), 0_u64);
+    let (mut units, mut unit) = (Vec::new(), Unit::default());
     for seq in from.0..to.0 {
         let event = segment.event(Seq(seq))?;
         let weight = weight(&event, is_wanted);
-        bytes = bytes.saturating_add(weight);
-        if unit.len() == UNIT_EVENTS_MAX || (bytes > UNIT_BYTES_MAX && !unit.is_empty()) {
+        if !unit.has_room(1, weight) {
             units.push(std::mem::take(&mut unit));
-            bytes = weight;
         }
-        unit.push(event);
+        unit.events.push(event);
+        unit.bytes = unit.bytes.saturating_add(weight);
     }
     units.push(unit);
     Ok(units)
@@ -185,35 +223,40 @@ fn weight(event: &StoredEvent, is_wanted: fn(Kind) -> bool) -> u64 {
     if is_wanted(event.core.kind) { payload.length.saturating_add(payload.stored) } else { 0 }
 }
 
-/// A unit's stretch of one pack, with the keys of the payloads in it.
+/// A unit's stretch of one pack.
 struct Stretch {
     name: ObjectName,
     start: u64,
     bytes: Result<Bytes, ReadError>,
-    keys: HashMap<KeyId, SubjectKey>,
 }
+
+/// The keys of a unit: those of one name in another bucket, or of another commit, may be others.
+type Keys = HashMap<Bucket, HashMap<KeyRequest, SubjectKey>>;
 
 /// What an event needs of the unit's packs: which stretch and which bytes of it, counted in the pack.
 type Need = Result<(usize, Range<u64>), ReadError>;
 
 async fn open_unit(
     reader: LedgerReader,
-    unit: Vec<StoredEvent>,
+    unit: Unit,
     is_wanted: fn(Kind) -> bool,
     room: Arc<Room>,
 ) -> Result<(Vec<ReadEvent>, Taken), ReadError> {
-    let bytes = unit.iter().fold(0_u64, |sum, event| sum.saturating_add(weight(event, is_wanted)));
-    let taken = room.take(kib(bytes)).await;
+    let taken = room.take(kib(unit.bytes)).await;
+    let unit = unit.events;
     let (packs, needs) = plan(&unit, is_wanted);
-    let reads: Vec<_> =
-        packs.into_iter().map(|(pack, range, ids)| read_stretch(reader.clone(), pack, range, ids)).collect();
+    let reads: Vec<_> = packs
+        .iter()
+        .map(|(pack, range, _)| read_stretch(reader.clone(), pack.clone(), range.clone()))
+        .collect();
     let stretches: Vec<Stretch> = stream::iter(reads).buffered(STRETCHES_AHEAD).try_collect().await?;
+    let keys = find_keys(&reader, requests(&packs, &stretches)).await?;
     let ledger = reader.ledger();
     let mut events: Vec<ReadEvent> = compute(move || {
         let opened = unit.into_iter().zip(needs);
         opened
             .map(|(event, need)| {
-                let payload = need.and_then(|need| open_in(ledger, &event, &stretches, need));
+                let payload = need.and_then(|need| open_in(ledger, &event, &stretches, &keys, need));
                 ReadEvent { event, payload }
             })
             .collect()
@@ -238,7 +281,8 @@ fn plan(unit: &[StoredEvent], is_wanted: fn(Kind) -> bool) -> (Vec<PackNeed>, Ve
         }
         let (_, range) = place(event)?;
         let entry = event.pack.as_ref().expect("a payload with a place has a pack");
-        let position = packs.iter().position(|((known, ..), ..)| Arc::ptr_eq(known, entry));
+        // Events of one segment follow each other, so theirs are the last ones.
+        let position = packs.iter().rposition(|((known, ..), ..)| Arc::ptr_eq(known, entry));
         let position = position.unwrap_or_else(|| {
             packs.push(((entry.clone(), event.segment, event.seq()), range.clone(), Vec::new()));
             packs.len() - 1
@@ -252,40 +296,63 @@ fn plan(unit: &[StoredEvent], is_wanted: fn(Kind) -> bool) -> (Vec<PackNeed>, Ve
     (packs, needs)
 }
 
+/// Returns the keys to ask for, by bucket: those of the packs that are there.
+fn requests(packs: &[PackNeed], stretches: &[Stretch]) -> BTreeMap<Bucket, Vec<KeyRequest>> {
+    let mut requests: BTreeMap<Bucket, Vec<KeyRequest>> = BTreeMap::new();
+    let there = packs.iter().zip(stretches).filter(|(_, stretch)| stretch.bytes.is_ok());
+    for (((pack, segment, _), _, ids), _) in there.filter(|((_, _, ids), _)| !ids.is_empty()) {
+        let mut ids = ids.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        let wanted = ids.into_iter().map(|id| KeyRequest { id, segment: *segment });
+        requests.entry(pack.bucket.clone()).or_default().extend(wanted);
+    }
+    requests
+}
+
+async fn find_keys(
+    reader: &LedgerReader,
+    requests: BTreeMap<Bucket, Vec<KeyRequest>>,
+) -> Result<Keys, ReadError> {
+    let mut keys = Keys::new();
+    for (bucket, requests) in requests {
+        let found = reader.keys().keys(&bucket, &requests).await?;
+        let found = requests.into_iter().zip(found);
+        keys.insert(bucket, found.filter_map(|(request, key)| Some((request, key?))).collect());
+    }
+    Ok(keys)
+}
+
 async fn read_stretch(
     reader: LedgerReader,
     (pack, segment, seq): Pack,
     range: Range<u64>,
-    mut ids: Vec<KeyId>,
 ) -> Result<Stretch, ReadError> {
     let name = pack.name(segment);
-    ids.sort_unstable();
-    ids.dedup();
     let start = range.start;
     let bytes = match reader.pack_range(&name, &pack, range, seq).await {
         Err(ReadError::Store(error)) => return Err(ReadError::Store(error)),
         other => other,
     };
-    let mut keys = HashMap::new();
-    if bytes.is_ok() && !ids.is_empty() {
-        let requests: Vec<KeyRequest> = ids.iter().map(|id| KeyRequest { id: *id, segment }).collect();
-        let found = reader.keys().keys(&pack.bucket, &requests).await?;
-        keys.extend(ids.into_iter().zip(found).filter_map(|(id, key)| Some((id, key?))));
-    }
-    Ok(Stretch { name, start, bytes, keys })
+    Ok(Stretch { name, start, bytes })
 }
 
 fn open_in(
     ledger: LedgerId,
     event: &StoredEvent,
     stretches: &[Stretch],
+    keys: &Keys,
     (stretch, range): (usize, Range<u64>),
 ) -> Result<Opened, ReadError> {
     let stretch = &stretches[stretch];
     let bytes = stretch.bytes.as_ref().map_err(|error| for_event(error, event.seq()))?;
-    let key = match event.core.payload.key {
-        None => None,
-        Some(id) => Some(stretch.keys.get(&id).ok_or(ReadError::NoKey { seq: event.seq() })?),
+    let key = match (event.core.payload.key, &event.pack) {
+        (Some(id), Some(pack)) => {
+            let request = KeyRequest { id, segment: event.segment };
+            let key = keys.get(&pack.bucket).and_then(|keys| keys.get(&request));
+            Some(key.ok_or(ReadError::NoKey { seq: event.seq() })?)
+        }
+        _ => None,
     };
     let position = |at: u64| usize::try_from(at - stretch.start).expect("the stretch is in memory");
     let stored = &bytes[position(range.start)..position(range.end)];
