@@ -100,11 +100,22 @@ async fn archive_on_a_bucket_survives_the_loss_of_its_machine() {
     let restore = ["--json", "restore", "--store", &url, "--endpoint", &endpoint, "--keys", "keys.backup"];
     let restored: Value = serde_json::from_str(&succeeded(stage.piperoll(&restore))).unwrap();
     assert_eq!(restored["ledger"], made["ledger"]);
+    // The server took a snapshot when it stopped, with no more rights than the writer's.
+    let source = &restored["index"];
+    assert_eq!(source["from"], "snapshot", "{restored}");
+    assert!(source["snapshot_events"].as_u64().unwrap() >= 3, "{restored}");
     assert!(fs::read_to_string(home.join("archive/piperoll.toml")).unwrap().contains("\"compliance\""));
     let found: Value =
         serde_json::from_str(&succeeded(stage.piperoll(&["--json", "search", "quokka"]))).unwrap();
     assert_eq!(found["total"], 3);
     succeeded(stage.piperoll(&["verify"]));
+    fs::remove_dir_all(home.join("archive/state")).unwrap();
+    let without = ["--json", "restore", "--no-snapshot"];
+    let restored: Value = serde_json::from_str(&succeeded(stage.piperoll(&without))).unwrap();
+    assert_eq!(restored["index"]["from"], "ledger", "{restored}");
+    let again: Value =
+        serde_json::from_str(&succeeded(stage.piperoll(&["--json", "search", "quokka"]))).unwrap();
+    assert_eq!((&again["hits"], &again["total"]), (&found["hits"], &found["total"]));
 
     let vkey = made["vkey"].as_str().unwrap();
     let audit = ["verify", &url, "--endpoint", &endpoint, "--vkey", vkey, "--json"];

@@ -191,15 +191,23 @@ impl Shelf {
         self.delete(PIECES, |name| !matches!(name, ObjectName::SnapshotPiece(id) if named.contains(id))).await
     }
 
-    /// Deletes every snapshot, unless the newest has taken in every event before `seq`.
+    /// Deletes every snapshot, unless all that are there have taken in every event before `seq`.
     ///
     /// # Errors
     /// [`ShelfError::Store`]; what is left is found again by the next call.
     pub async fn delete_before(&self, seq: Seq) -> Result<(), ShelfError> {
-        match self.newest().await? {
-            Some(newest) if newest.cursor >= seq => Ok(()),
-            _ => self.delete(PREFIX, |_| true).await,
+        let (mut old, mut new) = (0, 0);
+        let mut pages = Pages::new(&self.place, MANIFESTS);
+        while let Some(page) = pages.next().await.map_err(|error| ShelfError::of(MANIFESTS, error))? {
+            for (name, _) in page {
+                match name {
+                    ObjectName::SnapshotManifest { cursor, .. } if cursor >= seq => new += 1,
+                    _ => old += 1,
+                }
+            }
         }
+        // Pieces without any manifest are what an interrupted one left.
+        if old > 0 || new == 0 { self.delete(PREFIX, |_| true).await } else { Ok(()) }
     }
 
     async fn delete(
@@ -241,7 +249,16 @@ async fn delete(
     while let Some(page) = pages.next().await? {
         let unwanted = page.into_iter().map(|(name, _)| name).filter(&is_unwanted);
         stream::iter(unwanted.map(|name| place.key(&name)))
-            .map(|key| async move { place.store.delete_derived(&key).await })
+            .map(|key| async move {
+                match place.store.delete_derived(&key).await {
+                    // Somebody else made it, so nothing of ours is in it; it must not stop a disposal.
+                    Err(error @ StoreError::Retained { .. }) => {
+                        tracing::warn!(%error, "an object that no snapshot made has the name of one");
+                        Ok(())
+                    }
+                    deleted => deleted,
+                }
+            })
             .buffer_unordered(DELETES_AT_ONCE)
             .try_collect::<()>()
             .await?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use chrono_tz::Tz;
-use piperoll_engine::{Components, Engine, EngineError, Settings};
+use piperoll_engine::{Components, Engine, EngineError, Settings, Shelf};
 use piperoll_format::{LedgerId, Seq, Submission, SubmissionGroup, Timestamp};
 use piperoll_index::{IndexError, Options, SearchIndex};
 use piperoll_projections::{ProjectionError, Projections};
@@ -14,12 +14,14 @@ use piperoll_verify::{LedgerReader, ReadError, StoreKeys};
 use tokio::sync::{Mutex, watch};
 
 use crate::coverage::CoverageDesk;
-use crate::follow::{Follower, OpenError, Place, Progress};
+use crate::follow::{Follower, OpenError, Progress};
 use crate::metrics::Metrics;
+use crate::place::Place;
 use crate::platform::PlatformTasks;
 use crate::proxy::{Gaps, Proxy};
 use crate::replica::Keeping;
 use crate::senders::{SenderDesk, Senders};
+use crate::snapshot::{self, Fetched, Origin, SnapshotSettings, Snapshots};
 use crate::tokens::{TokenError, TokenStore};
 use crate::watch::Watch;
 use crate::wire::StoreView;
@@ -35,6 +37,10 @@ pub struct Parts {
     pub index_dir: PathBuf,
     /// How the search index is opened.
     pub index: Options,
+    /// Whether index and projections may come from a snapshot where there are none.
+    pub use_snapshot: bool,
+    /// Is told how far a snapshot is fetched.
+    pub fetching: watch::Sender<Fetched>,
     /// The file of access tokens.
     pub tokens: PathBuf,
     /// What WhatsApp's webhooks are checked with.
@@ -95,6 +101,8 @@ pub struct Archive {
     pub(crate) engine: Arc<Engine>,
     pub(crate) reader: LedgerReader,
     pub(crate) follower: Follower,
+    pub(crate) snapshots: Snapshots,
+    origin: Origin,
     pub(crate) coverage: CoverageDesk,
     pub(crate) whatsapp: Whatsapp,
     pub(crate) senders: SenderDesk,
@@ -135,6 +143,7 @@ impl Archive {
         let components = parts.components;
         let (store, ledger) = (components.store.clone(), components.ledger);
         let keys = Arc::new(StoreKeys::new(store.clone(), ledger, components.keys.kek.clone()));
+        let shelf = Shelf::new(store.clone(), ledger, &components.keys.kek);
         let described = store.describe();
         let clock = components.clock.clone();
         let projections = components.state_dir.join("projections.redb");
@@ -143,13 +152,24 @@ impl Archive {
         let engine = Arc::new(Engine::open(components, parts.settings).await?);
         let reader = LedgerReader::open(store, ledger).await?.with_keys(keys);
         let place = Place { dir: parts.index_dir, options: parts.index, projections };
-        let follower = Follower::start(place, reader.clone(), engine.head()).await?;
+        let now: Now = Arc::new(move || Timestamp(clock.now_micros()));
+        let staging = place.staging();
+        snapshot::discard(staging.clone()).await;
+        let origin = if parts.use_snapshot {
+            snapshot::restore(&shelf, &reader, &place, &parts.fetching).await
+        } else {
+            Origin::Ledger { reason: "no snapshot was to be used".to_owned() }
+        };
+        let snapshots = Snapshots::new(shelf, reader.clone(), staging, now.clone());
+        let follower = Follower::start(place, reader.clone(), engine.head(), snapshots.clone()).await?;
         let watch = Watch::start(engine.clone());
         let gaps = Gaps::open(&state_dir);
         let archive = Self {
             engine,
             reader,
             follower,
+            snapshots,
+            origin,
             coverage: CoverageDesk::default(),
             whatsapp: parts.whatsapp,
             senders: SenderDesk::new(parts.senders),
@@ -170,12 +190,23 @@ impl Archive {
             consent_rules: OnceLock::new(),
             tokens,
             watch,
-            now: Arc::new(move || Timestamp(clock.now_micros())),
+            now,
         };
         if let Err(error) = archive.record_gaps().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a gap cannot be recorded yet");
         }
         Ok(archive)
+    }
+
+    /// Lets snapshots of index and projections be taken from now on. A second call is ignored.
+    pub fn keep_snapshots(&self, settings: SnapshotSettings) {
+        self.snapshots.keep(settings);
+    }
+
+    /// Tells where index and projections came from when the archive was opened.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Stops in order: commits what waits, publishes it, and lets the index finish what it has begun.

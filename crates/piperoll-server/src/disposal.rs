@@ -70,6 +70,8 @@ impl Archive {
         let plan = self.disposal_plan()?;
         let wanted = named.map(|named| wanted(&plan, named)).transpose()?;
         let mut disposed = Vec::new();
+        // No snapshot is taken until what is disposed of is forgotten here.
+        let _quiet = self.snapshots.quiet().await;
         for entry in &plan.entries {
             if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&entry.bucket)) {
                 continue;

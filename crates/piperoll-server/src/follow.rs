@@ -4,14 +4,13 @@
 //! Each has a cursor that is committed with its content, so a crash repeats a little and loses nothing. A broken one is
 //! deleted and made again. Whatever fails is tried again; nobody waits for them but those who search or ask.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use piperoll_engine::Head;
 use piperoll_format::Seq;
-use piperoll_index::{IndexError, Options, SearchIndex, SearchWriter};
+use piperoll_index::{IndexError, SearchIndex, SearchWriter};
 use piperoll_projections::{ProjectionError, Projections};
 use piperoll_verify::{LedgerReader, ReadError};
 use tokio::sync::{Notify, watch};
@@ -20,7 +19,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::known::Known;
+use crate::place::{Place, blocking};
 use crate::project::{Projected, Projecting};
+use crate::snapshot::Snapshots;
 use crate::step::{Batch, Step, is_read, steps};
 
 /// How long applied documents wait for an index commit at most, while the follower keeps up.
@@ -54,14 +55,6 @@ pub struct Progress {
     pub resets: u64,
 }
 
-/// Where index and projections are and how they are opened.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) dir: PathBuf,
-    pub(crate) options: Options,
-    pub(crate) projections: PathBuf,
-}
-
 /// Why index or projections could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
@@ -87,6 +80,7 @@ impl Follower {
         place: Place,
         reader: LedgerReader,
         head: watch::Receiver<Head>,
+        snapshots: Snapshots,
     ) -> Result<Self, OpenError> {
         let (index, writer) = open(place.clone()).await?;
         let (path, ledger) = (place.projections.clone(), reader.ledger());
@@ -107,6 +101,7 @@ impl Follower {
             head,
             index: index.clone(),
             projected: projected.clone(),
+            snapshots,
             progress: sender,
             rebuild: rebuild.clone(),
             stop: stop.clone(),
@@ -180,15 +175,6 @@ async fn open(place: Place) -> Result<(SearchIndex, SearchWriter), IndexError> {
     .await
 }
 
-/// Runs work that waits for the disk or computes for long.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => std::future::pending().await,
-    }
-}
-
 /// Why following was interrupted.
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
@@ -213,6 +199,7 @@ struct Following {
     head: watch::Receiver<Head>,
     index: Arc<RwLock<SearchIndex>>,
     projected: Projected,
+    snapshots: Snapshots,
     progress: watch::Sender<Progress>,
     rebuild: Arc<Notify>,
     stop: CancellationToken,
@@ -285,7 +272,8 @@ impl Following {
         self.report(applying.as_ref());
         loop {
             let woken = if self.read_on(&mut applying).await? {
-                self.wait(applying.as_ref().and_then(Applying::due)).await
+                self.take_snapshot(&mut applying, false).await?;
+                self.wait(applying.as_ref().and_then(|applying| applying.due(&self.snapshots))).await
             } else {
                 Woken::Stop
             };
@@ -295,6 +283,8 @@ impl Following {
                 Woken::Rebuild => return Ok(Next::Rebuild),
                 Woken::Stop => {
                     self.with(&mut applying, Applying::finish).await?;
+                    self.take_snapshot(&mut applying, true).await?;
+                    self.snapshots.close().await;
                     return Ok(Next::Stop);
                 }
             }
@@ -316,6 +306,9 @@ impl Following {
             for bucket in &batch.forgotten {
                 self.reader.keys().forget_bucket(bucket).await;
             }
+            if !batch.forgotten.is_empty() {
+                self.snapshots.forget_before(Seq(batch.next)).await;
+            }
             let behind = size - batch.next;
             self.with(applying, move |applying| applying.apply(batch, behind)).await?;
             if self.stop.is_cancelled() {
@@ -323,6 +316,27 @@ impl Following {
             }
         }
         Ok(true)
+    }
+
+    /// Copies index and projections aside when a snapshot is due, and has the copy sent.
+    async fn take_snapshot(
+        &self,
+        applying: &mut Option<Applying>,
+        is_last: bool,
+    ) -> Result<(), FollowError> {
+        if !self.snapshots.is_due(applying.as_ref().map_or(0, Applying::next), is_last).await {
+            return Ok(());
+        }
+        let (snapshots, projections) = (self.snapshots.clone(), self.projected.current());
+        self.with(applying, move |applying| {
+            applying.projecting.flush()?;
+            applying.indexing.commit()?;
+            snapshots.copy(&applying.indexing.writer, &projections);
+            Ok(())
+        })
+        .await?;
+        self.snapshots.send().await;
+        Ok(())
     }
 
     /// Works on index and projections away from the async threads, and tells how far they are then.
@@ -407,8 +421,9 @@ impl Applying {
         Ok(projected.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
     }
 
-    fn due(&self) -> Option<Instant> {
-        self.indexing.due().into_iter().chain(self.projecting.due()).min()
+    fn due(&self, snapshots: &Snapshots) -> Option<Instant> {
+        let due = [self.indexing.due(), self.projecting.due(), snapshots.due(self.next())];
+        due.into_iter().flatten().min()
     }
 
     /// Commits what is due.

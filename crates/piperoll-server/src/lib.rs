@@ -19,6 +19,7 @@ mod error;
 mod evidence;
 mod export;
 mod follow;
+mod gaps;
 mod heartbeat;
 mod import;
 mod journal;
@@ -27,6 +28,7 @@ mod media;
 mod metrics;
 mod moment;
 mod people;
+mod place;
 mod platform;
 mod poll;
 mod project;
@@ -37,6 +39,7 @@ mod routes;
 mod run;
 mod scrub;
 mod senders;
+mod snapshot;
 mod sns;
 mod step;
 mod template;
@@ -67,12 +70,13 @@ pub use replica::Care;
 pub use routes::{openapi, router};
 pub use run::run;
 pub use senders::{SenderCheck, Senders};
+pub use snapshot::{Fetched, Origin, SnapshotSettings};
 pub use tokens::{Caller, NewToken, Role, TokenError, TokenStore};
 pub use verify::Depth;
 pub use wire::{
     AliasView, AssigneeView, AttachmentState, AttachmentView, CauseView, ConsentView, ConversationView,
     CoverageListView, CoverageView, DisposalPlanView, DisposalView, DisposedView, EditView, EventView,
-    GapView, GapsView, IntervalView, LastInboundView, LedgerView, MissingView, MomentView, NameView,
+    GapView, GapsView, IntervalView, ItemProofView, LastInboundView, LedgerView, MissingView, MomentView, NameView,
     NumberView, PayloadState, PersonView, PlaceView, ProblemView, ProofView, ReactionView, ReplicaEndView,
     ReplicaView, ScrubSideView, ScrubView, SearchView, SendEvidenceView, SignalView, StatusView,
     TemplateStateView, TemplateView, TokenView, ToldView, TurnView, VersionOfTemplateView, ViolationView,

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use piperoll_format::Timestamp;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -37,6 +38,8 @@ pub(crate) struct Metrics {
     size: Gauge<u64, AtomicU64>,
     covered: Gauge<u64, AtomicU64>,
     projected: Gauge<u64, AtomicU64>,
+    snapshot_events: Gauge<u64, AtomicU64>,
+    snapshot_taken_seconds: Gauge<u64, AtomicU64>,
     waiting: Gauge<u64, AtomicU64>,
     ready: Gauge<u64, AtomicU64>,
     replica_lag_events: Gauge<u64, AtomicU64>,
@@ -71,6 +74,9 @@ impl Default for Metrics {
         let size = gauge("events", "Events in the ledger");
         let covered = gauge("index_events", "Events that the search index covers");
         let projected = gauge("projection_events", "Events that the projections cover");
+        let snapshot_events = gauge("snapshot_events", "Events that the newest snapshot has, if one is known");
+        let snapshot_taken_seconds =
+            gauge("snapshot_taken_timestamp_seconds", "When the newest snapshot was taken, if one is known");
         let waiting = gauge("waiting_events", "Events that wait for a commit");
         let ready = gauge("ready", "1 while commits succeed");
         let replica_lag_events = gauge("replica_lag_events", "Events that the replica lacks");
@@ -91,6 +97,8 @@ impl Default for Metrics {
             size,
             covered,
             projected,
+            snapshot_events,
+            snapshot_taken_seconds,
             waiting,
             ready,
             replica_lag_events,
@@ -107,6 +115,9 @@ impl Archive {
         let progress = *self.progress().borrow();
         metrics.covered.set(progress.covered);
         metrics.projected.set(progress.projected);
+        let newest = self.snapshots.newest();
+        metrics.snapshot_events.set(newest.map_or(0, |newest| newest.events));
+        metrics.snapshot_taken_seconds.set(newest.map_or(0, |newest| newest.taken_at.0 / Timestamp::SECOND));
         metrics.waiting.set(self.engine.waiting() as u64);
         metrics.ready.set(u64::from(self.engine.trouble().borrow().is_none()));
         let (lag_events, lag_seconds) = self.replica_lag();

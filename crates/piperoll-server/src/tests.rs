@@ -129,6 +129,8 @@ impl Bench {
             settings: Settings::default(),
             index_dir: dir.path().join("index"),
             index: Options { writer_heap_bytes: 15_000_000, ..Options::default() },
+            use_snapshot: true,
+            fetching: tokio::sync::watch::Sender::default(),
             tokens: dir.path().join("tokens.json"),
             whatsapp: Whatsapp {
                 app_secrets: vec![AppSecret::new("another secret"), AppSecret::new(SECRET)],

@@ -15,7 +15,7 @@ use super::archive::{Archive, Bucket};
 use super::figure::{Figure, Results, Target};
 use super::load::{Load, drive};
 use super::millis;
-use super::process::timed;
+use super::process::{timed, wait_until};
 use super::supply::Supply;
 use super::{Arguments, now};
 use crate::repository::say;
@@ -23,7 +23,14 @@ use crate::s3::Service;
 
 /// What the report says about the figures.
 pub(super) const NOTE: &str = "An acknowledgement is after the PUT of the segment. Client, server and, on loopback, the \
-    S3 service share the cores. A cold rebuild is `piperoll restore` as a process, with its probe of the store.";
+    S3 service share the cores. A cold rebuild is `piperoll restore --no-snapshot` as a process, with its probe of the \
+    store; a cold start is `piperoll restore`, which makes the writer's state from the ledger all the same.";
+
+/// Snapshots come every few hours and would count as requests of the load.
+const WITHOUT_SNAPSHOTS: [(&str, &str); 1] = [("PIPEROLL_SNAPSHOT_ENABLED", "false")];
+
+/// How long the first snapshot may take.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(300);
 
 /// What `--store` says for a service that the bench starts itself.
 pub(super) const OWN_SERVICE: &str = "s3";
@@ -92,6 +99,8 @@ static REBUILD: Figure = Figure::new(
     "messages/s",
     Target::AtLeast(50_000.0),
 );
+static FROM_SNAPSHOT: Figure =
+    Figure::new("bucket-from-snapshot", "bucket: cold start from a snapshot", "messages/s", Target::None);
 static VERIFY: Figure =
     Figure::new("bucket-verify", "bucket: verification by the auditor's program", "events/s", Target::None);
 static MILLION_PUTS: Figure =
@@ -248,7 +257,7 @@ fn ingest(
     seconds: u64,
     results: &mut Results,
 ) -> Result<()> {
-    let server = archive.serve()?;
+    let server = archive.serve_with(&WITHOUT_SNAPSHOTS)?;
     let load =
         Load { connections: phase.connections, warm_up: WARM_UP, measured: Duration::from_secs(seconds) };
     let outcome = drive(&server.address, load, supply, &mut 0)?;
@@ -275,7 +284,7 @@ fn rebuild_and_verify(
     place: &Place,
     results: &mut Results,
 ) -> Result<()> {
-    let server = archive.serve()?;
+    let server = archive.serve_with(&WITHOUT_SNAPSHOTS)?;
     let mut stored = 0;
     let mut part = 0;
     while stored < events {
@@ -287,18 +296,44 @@ fn rebuild_and_verify(
     }
     results.add(&MEMORY, server.memory()?.peak, None);
     server.stop()?;
-    archive.forget_derived()?;
-    let (took, said) = timed(&mut archive.command(&["restore", "--json"]))?;
-    let restored: Value =
-        serde_json::from_str(&said).with_context(|| format!("expected JSON, found `{said}`"))?;
-    let rebuilt = restored["events"].as_u64().context("expected `events` from restore")?;
+    let (restored, rebuilt, took) = restore(archive, &["restore", "--json", "--no-snapshot"], "ledger")?;
     results.add(&REBUILD, per_second(rebuilt, took), None);
     let requests = Requests::of(&restored["requests"])?;
     results.add(&REBUILD_GETS, each(requests.reads, rebuilt, 1e6), None);
+    take_snapshot(archive)?;
+    let (_, events, took) = restore(archive, &["restore", "--json"], "snapshot")?;
+    results.add(&FROM_SNAPSHOT, per_second(events, took), None);
     let started = now();
     let _report = super::process::output(&mut archive.audit(audit, &place.reader))?;
     results.add(&VERIFY, per_second(rebuilt, started.elapsed()), None);
     Ok(())
+}
+
+/// Brings an archive back on an empty disk; returns what the command said, how many events came, and what it took.
+fn restore(archive: &Archive, arguments: &[&str], source: &str) -> Result<(Value, u64, Duration)> {
+    archive.forget_derived()?;
+    let (took, said) = timed(&mut archive.command(arguments))?;
+    let restored: Value =
+        serde_json::from_str(&said).with_context(|| format!("expected JSON, found `{said}`"))?;
+    let events = restored["events"].as_u64().context("expected `events` from restore")?;
+    ensure!(
+        restored["index"]["from"] == source,
+        "expected the index to come from the {source}, found `{said}`"
+    );
+    Ok((restored, events, took))
+}
+
+/// Has a server take a snapshot of everything.
+fn take_snapshot(archive: &Archive) -> Result<()> {
+    let server = archive.serve_with(&[("PIPEROLL_SNAPSHOT_EVERY_EVENTS", "1000")])?;
+    let log = archive.log();
+    let is_taken = || fs::read_to_string(&log).is_ok_and(|text| text.contains("is in the store"));
+    ensure!(
+        wait_until(SNAPSHOT_MAX, is_taken),
+        "expected a snapshot in the log `{}`, found none",
+        log.display()
+    );
+    server.stop()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]

@@ -3,6 +3,7 @@
 //! What is there is kept: it fills in keys, configuration, policies and a token where they are missing, and derives
 //! local state and index from the store.
 
+use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use indicatif::ProgressBar;
 use piperoll_engine::Recovering;
 use piperoll_format::{Kind, ObjectName, Seq};
 use piperoll_policy::Policy;
+use piperoll_server::{Fetched, Origin};
 use piperoll_store::{LockMode, ObjectKey, Reading};
 use piperoll_verify::LedgerReader;
 use serde::{Deserialize, Serialize};
@@ -27,9 +29,9 @@ use crate::error::{Exit, Failure};
 use crate::output::{BOLD, Output};
 use crate::policies::CHANGED_POLICIES;
 use crate::secret::LedgerSecrets;
-use crate::serve::{Opened, check_keys};
+use crate::serve::{Opened, Opening, check_keys};
 use crate::store::{StorePlace, require_promises, the_ledger};
-use crate::text::counted;
+use crate::text::{count, counted};
 use crate::token;
 
 /// Counts of what was asked of a store.
@@ -50,6 +52,44 @@ impl From<Reading> for Requests {
     }
 }
 
+/// Where search index and projections came from.
+#[derive(Serialize)]
+#[serde(tag = "from", rename_all = "kebab-case")]
+enum IndexSource {
+    /// They were there.
+    Local,
+    /// From a snapshot, and from the events behind it.
+    Snapshot { snapshot_events: u64, taken_at: String, read_events: u64 },
+    /// From the ledger alone.
+    Ledger { reason: String },
+}
+
+impl IndexSource {
+    fn of(origin: &Origin, events: u64) -> Self {
+        match origin {
+            Origin::Local => Self::Local,
+            Origin::Snapshot { events: had, taken_at } => Self::Snapshot {
+                snapshot_events: *had,
+                taken_at: taken_at.to_string(),
+                read_events: events.saturating_sub(*had),
+            },
+            Origin::Ledger { reason } => Self::Ledger { reason: reason.clone() },
+        }
+    }
+
+    /// Says it in words.
+    fn sentence(&self) -> String {
+        match self {
+            Self::Local => "was there".to_owned(),
+            Self::Snapshot { snapshot_events, taken_at, read_events } => {
+                let had = counted(*snapshot_events, "event", "events");
+                format!("from the snapshot of {taken_at} with {had}, and {} read", count(*read_events))
+            }
+            Self::Ledger { reason } => format!("from the ledger: {reason}"),
+        }
+    }
+}
+
 /// What was brought back.
 #[derive(Serialize)]
 struct Restored {
@@ -60,6 +100,8 @@ struct Restored {
     seconds: f64,
     /// What was asked of the store meanwhile.
     requests: Requests,
+    /// Where search index and projections came from.
+    index: IndexSource,
     /// A new admin token, when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
@@ -82,7 +124,7 @@ pub(crate) async fn run(global: &Global, args: &RestoreArgs, output: &Output) ->
     put_policies_back(&directory, &reader, output).await?;
     let has_tokens = directory.tokens().exists();
     let token = if has_tokens { None } else { Some(token::create_first(&directory)?) };
-    let (events, requests) = derive(&directory, global, output).await?;
+    let Derived { events, requests, origin } = derive(&directory, global, args.no_snapshot, output).await?;
     let restored = Restored {
         ledger: ledger.to_string(),
         origin: reader.genesis().origin.clone(),
@@ -90,6 +132,7 @@ pub(crate) async fn run(global: &Global, args: &RestoreArgs, output: &Output) ->
         events,
         seconds: (started.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0,
         requests: requests.into(),
+        index: IndexSource::of(&origin, events),
         token,
     };
     print(&directory, &restored, output)?;
@@ -105,6 +148,7 @@ fn print(directory: &ArchiveDirectory, restored: &Restored, output: &Output) -> 
     output.line(format_args!("\n  ledger  {}", restored.ledger))?;
     output.line(format_args!("  origin  {}", restored.origin))?;
     output.line(format_args!("  store   {}", restored.store))?;
+    output.line(format_args!("  index   {}", restored.index.sentence()))?;
     if let Some(token) = &restored.token {
         output.line(format_args!("  token   {token}"))?;
         output.note(
@@ -228,20 +272,28 @@ async fn recorded_policies(reader: &LedgerReader, output: &Output) -> anyhow::Re
     Ok(found)
 }
 
-/// Makes local state and index from the store; returns how many events there are and what that took.
+/// What was derived, from where, and what that took.
+struct Derived {
+    events: u64,
+    requests: Reading,
+    origin: Origin,
+}
+
+/// Makes local state and index from the store.
 async fn derive(
     directory: &ArchiveDirectory,
     global: &Global,
+    ignores_snapshot: bool,
     output: &Output,
-) -> anyhow::Result<(u64, Reading)> {
+) -> anyhow::Result<Derived> {
     let flags = Flags { time_zone: global.tz, ..Flags::default() };
     let settings = Settings::load(directory, flags, &Environment::of_process())?;
-    let (sender, receiver) = watch::channel(Recovering::default());
+    let opening = Opening { ignores_snapshot, ..Opening::default() };
+    let (recovering, fetching) = (opening.recovering.subscribe(), opening.fetching.subscribe());
     let bar = output.progress("Replaying", 0);
     let opened = tokio::select! {
-        opened = Opened::open_telling(directory, &settings, sender) => opened?,
-        // The engine keeps the sender for as long as it runs.
-        () = show_recovery(receiver, &bar) => anyhow::bail!("expected the ledger to open, found no word of it"),
+        opened = Opened::open_telling(directory, &settings, opening) => opened?,
+        never = show_opening((recovering, fetching), &bar) => match never {},
     };
     bar.finish_and_clear();
     let size = opened.archive().engine().head().borrow().size;
@@ -259,16 +311,29 @@ async fn derive(
     };
     done.await;
     bar.finish_and_clear();
-    let requests = opened.requests();
+    let (requests, origin) = (opened.requests(), opened.archive().origin().clone());
     opened.close().await;
-    Ok((size, requests))
+    Ok(Derived { events: size, requests, origin })
 }
 
-/// Shows how far local state is, for as long as there is somebody who tells.
-async fn show_recovery(mut recovering: watch::Receiver<Recovering>, bar: &ProgressBar) {
-    while recovering.changed().await.is_ok() {
-        let now = *recovering.borrow_and_update();
-        bar.set_length(now.total);
-        bar.set_position(now.done);
+/// Shows how far local state is, and then a snapshot, until somebody has had enough.
+async fn show_opening(
+    (mut recovering, mut fetching): (watch::Receiver<Recovering>, watch::Receiver<Fetched>),
+    bar: &ProgressBar,
+) -> Infallible {
+    loop {
+        let is_told = tokio::select! {
+            told = recovering.changed() => told,
+            told = fetching.changed() => told,
+        };
+        if is_told.is_err() {
+            return std::future::pending().await;
+        }
+        let Recovering { done, total } = *recovering.borrow_and_update();
+        let Fetched { done: bytes, total: of } = *fetching.borrow_and_update();
+        let (what, done, total) = if of > 0 { ("Fetching", bytes, of) } else { ("Replaying", done, total) };
+        bar.set_prefix(what);
+        bar.set_length(total);
+        bar.set_position(done);
     }
 }

@@ -10,6 +10,7 @@ use super::file::{ConfigFile, Limits, Secret, WhatsApp};
 use super::graph::{Graph, Media};
 use super::replica::{Replica, Scrub};
 use super::senders::{Proxy, Senders};
+use super::snapshot::Snapshot;
 use super::store::{RecordsManager, Store};
 use super::{KEYS, nearest};
 use crate::error::{Exit, Failure};
@@ -77,6 +78,7 @@ impl Environment {
             store: Some(self.store()?),
             replica: Some(self.replica()?),
             scrub: Some(Scrub { over_days: self.read("scrub.over_days")? }),
+            snapshot: Some(self.snapshot()?),
             graph: Some(self.graph()?),
             media: Some(self.media()?),
             coverage: Some(self.coverage()?),
@@ -136,6 +138,14 @@ impl Environment {
             expected_callback: text("graph.expected_callback"),
             message_history: self.read("graph.message_history")?,
             message_counts: self.read("graph.message_counts")?,
+        })
+    }
+
+    fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        Ok(Snapshot {
+            enabled: self.read("snapshot.enabled")?,
+            every_hours: self.read("snapshot.every_hours")?,
+            every_events: self.read("snapshot.every_events")?,
         })
     }
 

@@ -17,6 +17,7 @@ use super::coverage::Coverage;
 use super::graph::{Graph, Media};
 use super::replica::{Replica, Scrub};
 use super::senders::{Proxy, Senders};
+use super::snapshot::Snapshot;
 use super::store::Store;
 use super::{KEYS, nearest};
 use crate::error::{Exit, Failure};
@@ -46,6 +47,8 @@ pub(crate) struct ConfigFile {
     pub(crate) replica: Option<Replica>,
     /// Passes over all objects.
     pub(crate) scrub: Option<Scrub>,
+    /// Copies of index and projections in the store.
+    pub(crate) snapshot: Option<Snapshot>,
     /// Connection to the Graph API.
     pub(crate) graph: Option<Graph>,
     /// How media are fetched.
@@ -180,6 +183,7 @@ impl ConfigFile {
         self.consent.as_ref().map_or(Ok(()), Consent::check)?;
         self.graph.as_ref().map_or(Ok(()), Graph::check)?;
         self.media.as_ref().map_or(Ok(()), Media::check)?;
+        self.snapshot.as_ref().map_or(Ok(()), Snapshot::check)?;
         let whatsapp = self.whatsapp.clone().unwrap_or_default();
         let secrets = || whatsapp.app_secrets.iter().chain(&whatsapp.verify_token);
         if secrets().any(|secret| secret.0.is_empty()) {
@@ -221,6 +225,7 @@ impl ConfigFile {
             store: Some(self.store.unwrap_or_default().over(below.store.unwrap_or_default())),
             replica: Some(self.replica.unwrap_or_default().over(below.replica.unwrap_or_default())),
             scrub: Some(self.scrub.unwrap_or_default().over(below.scrub.unwrap_or_default())),
+            snapshot: Some(self.snapshot.unwrap_or_default().over(below.snapshot.unwrap_or_default())),
             graph: Some(self.graph.unwrap_or_default().over(below.graph.unwrap_or_default())),
             media: Some(self.media.unwrap_or_default().over(below.media.unwrap_or_default())),
             coverage: Some(self.coverage.unwrap_or_default().over(below.coverage.unwrap_or_default())),

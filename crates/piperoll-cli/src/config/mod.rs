@@ -11,6 +11,7 @@ mod graph;
 mod replica;
 mod senders;
 mod show;
+mod snapshot;
 mod store;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub(crate) use graph::{Graph, Media};
 pub(crate) use replica::{Replica, Scrub};
 pub(crate) use senders::{Proxy, Senders};
 pub(crate) use show::{show_json, show_toml};
+pub(crate) use snapshot::Snapshot;
 pub(crate) use store::{Mode, RecordsManager, Store};
 
 use crate::directory::ArchiveDirectory;
@@ -78,6 +80,9 @@ pub(crate) const KEYS: &[Key] = &[
     key("replica.records_manager.secret_access_key", "PIPEROLL_REPLICA_RECORDS_MANAGER_SECRET_ACCESS_KEY"),
     key("replica.records_manager.session_token", "PIPEROLL_REPLICA_RECORDS_MANAGER_SESSION_TOKEN"),
     key("scrub.over_days", "PIPEROLL_SCRUB_OVER_DAYS"),
+    key("snapshot.enabled", "PIPEROLL_SNAPSHOT_ENABLED"),
+    key("snapshot.every_hours", "PIPEROLL_SNAPSHOT_EVERY_HOURS"),
+    key("snapshot.every_events", "PIPEROLL_SNAPSHOT_EVERY_EVENTS"),
     key("graph.base_url", "PIPEROLL_GRAPH_BASE_URL"),
     key("graph.version", "PIPEROLL_GRAPH_VERSION"),
     key("graph.token", "PIPEROLL_GRAPH_TOKEN"),
@@ -159,6 +164,7 @@ pub(crate) struct Settings {
     pub(crate) store: Store,
     pub(crate) replica: Replica,
     pub(crate) scrub: Scrub,
+    pub(crate) snapshot: Snapshot,
     pub(crate) graph: Graph,
     pub(crate) media: Media,
     pub(crate) coverage: Coverage,
@@ -218,6 +224,7 @@ impl Settings {
             store,
             replica,
             scrub: merged.scrub.unwrap_or_default(),
+            snapshot: merged.snapshot.unwrap_or_default(),
             graph: merged.graph.unwrap_or_default(),
             media: merged.media.unwrap_or_default(),
             coverage: merged.coverage.unwrap_or_default(),
