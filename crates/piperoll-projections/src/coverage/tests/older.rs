@@ -1,17 +1,18 @@
 //! Goal: what is computed from the kept older part is what a computation of everything finds.
-//! Method: forty days made by a rule, each kind of gap among them; the older part is found on some days and used on later
+//! Method: four weeks made by a rule, each kind of gap among them; the older part is found on some days and used on later
 //! ones.
 
+use piperoll_format::Kind;
 use serde_json::json;
 
 use crate::coverage::{CoverageOptions, HOUR, Missing};
 use crate::tests::{DAY, Feed, NUMBER};
 
 /// Days that are played.
-const DAYS: i64 = 40;
+const DAYS: i64 = 29;
 
 /// Days on which the older part is found.
-const FOUND_ON: [i64; 4] = [2, 9, 20, 33];
+const FOUND_ON: [i64; 4] = [2, 9, 17, 24];
 
 /// A sequence that only looks random (`SplitMix64`).
 struct Random(u64);
@@ -45,13 +46,15 @@ fn play(feed: &mut Feed, day: i64, random: &mut Random) {
             _ => {}
         }
     }
-    let event = match random.below(9) {
-        0 => "ACCOUNT_OFFBOARDED",
-        1 => "ACCOUNT_RECONNECTED",
+    let event = match random.below(5) {
+        0 => "offline",
+        1 => "online",
         _ => return,
     };
-    let notice = json!({"event": event, "phone_number": "15550100000"});
-    let _seq = feed.webhook("account_update", notice);
+    let at = DAY + day * 86_400 + 7_200;
+    let report =
+        json!({"device_id": "phone-1", "event": event, "number": NUMBER, "at": crate::utc(at * 1_000_000)});
+    let _seq = feed.own(Kind::DeviceReported, at, None, &report);
 }
 
 fn status(feed: &mut Feed, id: &str, at: i64) {
