@@ -10,6 +10,7 @@ mod fault;
 mod outsider;
 mod probe;
 mod replica;
+mod snapshot;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -34,7 +34,7 @@ const COMMIT_AFTER_FAR: Duration = Duration::from_secs(10);
 const FAR_BEHIND: u64 = 100_000;
 
 /// Events whose documents are made at the same time as others are applied, in batches of the reader.
-const BATCHES_AHEAD: usize = 2;
+const BATCHES_AHEAD: usize = 3;
 
 /// The pause between two passes over new events: one pass over many commits costs less than one over each.
 const READ_EVERY: Duration = Duration::from_millis(200);
@@ -319,11 +319,7 @@ impl Following {
     }
 
     /// Copies index and projections aside when a snapshot is due, and has the copy sent.
-    async fn take_snapshot(
-        &self,
-        applying: &mut Option<Applying>,
-        is_last: bool,
-    ) -> Result<(), FollowError> {
+    async fn take_snapshot(&self, applying: &mut Option<Applying>, is_last: bool) -> Result<(), FollowError> {
         if !self.snapshots.is_due(applying.as_ref().map_or(0, Applying::next), is_last).await {
             return Ok(());
         }
