@@ -46,7 +46,7 @@ async fn now(served: &Served<'_>) -> (String, Vec<String>, Vec<u64>) {
     let last = view["intervals"].as_array().unwrap().last().unwrap().clone();
     let causes = last["causes"].as_array().unwrap();
     let words = causes.iter().map(|cause| cause["cause"].as_str().unwrap().to_owned()).collect();
-    let evidence = causes.iter().flat_map(|cause| cause["evidence"].as_array().unwrap().iter());
+    let evidence = causes.iter().filter_map(|cause| cause["evidence"].as_array()).flatten();
     (last["state"].as_str().unwrap().to_owned(), words, evidence.map(|seq| seq.as_u64().unwrap()).collect())
 }
 
