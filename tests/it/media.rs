@@ -399,7 +399,7 @@ async fn what_is_named_while_nothing_fetches_is_known_and_fetched_later() {
     assert_eq!(
         line,
         json!([{"attachment": 0, "state": "captured", "seq": by, "size": 70_000, "sha256": hex(&bytes),
-            "parts": document["parts"]}])
+            "parts": document["parts"], "matches_declared": true}])
     );
     served.check_everything().await;
     served.close().await;
@@ -410,6 +410,7 @@ async fn exported(served: &Served<'_>, seq: u64) -> Value {
     let schema: Value =
         serde_json::from_str(include_str!("../../schemas/export.schema.json")).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
+    served.archive.catch_up().await;
     let answer = served.read("/v1/export").await;
     answer.is_status(200);
     let text = String::from_utf8(answer.body.to_vec()).unwrap();

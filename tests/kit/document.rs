@@ -12,6 +12,9 @@ static VALIDATORS: LazyLock<Vec<(Kind, Validator)>> = LazyLock::new(|| {
     let documents = parse(include_str!("../../schemas/documents.schema.json"));
     let event = parse(include_str!("../../schemas/event.schema.json"));
     let definitions = &documents["$defs"];
+    // A reference elsewhere is followed here; the validator would look for it on the network.
+    let mut own = definitions.clone();
+    own.as_object_mut().unwrap().retain(|_, definition| definition["$ref"].is_null());
     let kinds = definitions.as_object().unwrap().keys().filter_map(|name| Some((name, name.parse().ok()?)));
     let validator = |(name, kind): (&String, Kind)| {
         let schema = match definitions[name]["$ref"].as_str() {
@@ -19,7 +22,7 @@ static VALIDATORS: LazyLock<Vec<(Kind, Validator)>> = LazyLock::new(|| {
                 assert_eq!(event["$id"], elsewhere);
                 event.clone()
             }
-            None => json!({"$ref": format!("#/$defs/{name}"), "$defs": definitions}),
+            None => json!({"$ref": format!("#/$defs/{name}"), "$defs": own}),
         };
         (kind, jsonschema::validator_for(&schema).unwrap())
     };
