@@ -50,6 +50,31 @@ async fn now(served: &Served<'_>) -> (String, Vec<String>, Vec<u64>) {
     (last["state"].as_str().unwrap().to_owned(), words, evidence.map(|seq| seq.as_u64().unwrap()).collect())
 }
 
+/// What the platform answers from then on, and what follows from it.
+struct Step {
+    what: &'static str,
+    status: &'static str,
+    is_on_app: bool,
+    webhooks: Value,
+    apps: Value,
+    /// Answers that are new.
+    news: usize,
+    state: &'static str,
+    cause: &'static str,
+}
+
+impl Step {
+    fn of(
+        what: &'static str,
+        webhooks: &Value,
+        apps: &Value,
+        (state, cause): (&'static str, &'static str),
+    ) -> Self {
+        let (webhooks, apps) = (webhooks.clone(), apps.clone());
+        Self { what, status: "CONNECTED", is_on_app: true, webhooks, apps, news: 1, state, cause }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn polls_open_degrade_and_close_a_number() {
     let app = |callback: Option<&str>| match callback {
@@ -81,66 +106,29 @@ async fn polls_open_degrade_and_close_a_number() {
     assert!(gap["remedy"].as_str().unwrap().starts_with("remove the override"), "{gap}");
     served.deliver(&webhook_to(NUMBER, &[("wamid.1", "15550100", "hello")])).await.is_status(200);
 
-    type Step<'a> = (&'a str, &'a str, bool, &'a Value, Value, usize, &'a str, &'a [&'a str]);
-    let steps: [Step<'_>; 8] = [
-        ("all is well", "CONNECTED", true, &ours, json!([app(None)]), 2, "open", &["onboarded"]),
-        (
-            "restricted",
-            "RESTRICTED",
-            true,
-            &ours,
-            json!([app(None)]),
-            1,
-            "degraded",
-            &["number-not-connected"],
-        ),
-        ("offline", "OFFLINE", true, &ours, json!([app(None)]), 1, "closed", &["number-not-connected"]),
-        ("connected again", "CONNECTED", true, &ours, json!([app(None)]), 1, "open", &["onboarded"]),
-        ("no app", "CONNECTED", true, &ours, json!([]), 1, "closed", &["subscription-missing"]),
-        (
-            "another app beside",
-            "CONNECTED",
-            true,
-            &ours,
-            json!([app(None), app(Some("https://crm.example"))]),
-            1,
-            "open",
-            &["onboarded"],
-        ),
-        (
-            "off the app",
-            "CONNECTED",
-            false,
-            &ours,
-            json!([app(None), app(Some("https://crm.example"))]),
-            1,
-            "degraded",
-            &["not-on-business-app"],
-        ),
-        (
-            "diverted",
-            "CONNECTED",
-            true,
-            &theirs,
-            json!([app(None), app(Some("https://crm.example"))]),
-            2,
-            "degraded",
-            &["callback-foreign"],
-        ),
-    ];
-    for (what, status, is_on_app, webhooks, apps, news, state, causes) in steps {
+    let (ours_only, two) = (json!([app(None)]), json!([app(None), app(Some("https://crm.example"))]));
+    let restricted = "number-not-connected";
+    for step in [
+        Step { news: 2, ..Step::of("all is well", &ours, &ours_only, ("open", "onboarded")) },
+        Step { status: "RESTRICTED", ..Step::of("restricted", &ours, &ours_only, ("degraded", restricted)) },
+        Step { status: "OFFLINE", ..Step::of("offline", &ours, &ours_only, ("closed", restricted)) },
+        Step::of("connected again", &ours, &ours_only, ("open", "onboarded")),
+        Step::of("no app", &ours, &json!([]), ("closed", "subscription-missing")),
+        Step::of("another app beside", &ours, &two, ("open", "onboarded")),
+        Step {
+            is_on_app: false,
+            ..Step::of("off the app", &ours, &two, ("degraded", "not-on-business-app"))
+        },
+        Step { news: 2, ..Step::of("diverted", &theirs, &two, ("degraded", "callback-foreign")) },
+    ] {
         let _ = archive.clock.advance(HOUR);
-        set_number(&graph, status, is_on_app, webhooks);
-        graph.set_subscribed_apps(ACCOUNT, apps);
-        observed += news;
+        set_number(&graph, step.status, step.is_on_app, &step.webhooks);
+        graph.set_subscribed_apps(ACCOUNT, step.apps);
+        observed += step.news;
         let _all = wait_for(&served, Kind::AccountObserved, observed).await;
         let _ = archive.clock.advance(HOUR / 2);
         let found = now(&served).await;
-        assert_eq!(
-            (found.0.as_str(), found.1.iter().map(String::as_str).collect::<Vec<_>>()),
-            (state, causes.to_vec()),
-            "{what}"
-        );
+        assert_eq!((found.0.as_str(), found.1), (step.state, vec![step.cause.to_owned()]), "{}", step.what);
     }
     // Whoever searches is told of now.
     let found = served.search("hello").await;
@@ -250,37 +238,21 @@ async fn test_message_that_does_not_come_degrades() {
     served.check_everything().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_platform_lists_and_counts_is_compared_with_what_is_here() {
-    let graph = FakeGraph::start().await;
-    set_number(&graph, "CONNECTED", true, &json!({"application": OURS}));
-    graph.set_subscribed_apps(ACCOUNT, json!([{"whatsapp_business_api_data": {"id": "7"}}]));
-    graph.set_templates(ACCOUNT, vec![]);
-    let archive = TestArchive::in_memory().await;
-    let served = archive.serve().await;
-    // On 2026-11-21: three sends, one of which went around the archive and one of which has its status only.
-    let second = i64::try_from(NOW / 1_000_000).unwrap();
-    let send = |id: &str| {
-        json!({"journal_id": format!("j-{id}"), "endpoint": "messages", "number": NUMBER, "status": 200,
-            "request": {"messaging_product": "whatsapp", "to": "15550100", "type": "text", "text": {"body": "done"}},
-            "response": {"messaging_product": "whatsapp", "messages": [{"id": id}]}, "sent_at": "2026-11-21T21:20:00Z"})
-    };
-    let hand_in = async |id: &str| {
-        let answer = served.send(Role::Ingest, Method::POST, "/v1/sends", send(id).to_string()).await;
-        assert!(answer.status.is_success());
-    };
-    hand_in("wamid.a").await;
-    let status = json!([{"id": "wamid.b", "status": "delivered", "timestamp": second.to_string(), "recipient_id": "15550100"}]);
-    let value = json!({"messaging_product": "whatsapp", "metadata": {"display_phone_number": "15550109", "phone_number_id": NUMBER},
-        "statuses": status});
-    let body = json!({"object": "whatsapp_business_account", "entry": [{"id": ACCOUNT, "time": second,
-        "changes": [{"field": "messages", "value": value}]}]});
-    served.deliver(body.to_string().as_bytes()).await.is_status(200);
+/// Hands in a send with its answer.
+async fn hand_in(served: &Served<'_>, id: &str) {
+    let send = json!({"journal_id": format!("j-{id}"), "endpoint": "messages", "number": NUMBER, "status": 200,
+        "request": {"messaging_product": "whatsapp", "to": "15550100", "type": "text", "text": {"body": "done"}},
+        "response": {"messaging_product": "whatsapp", "messages": [{"id": id}]}, "sent_at": "2026-11-21T21:20:00Z"});
+    let answer = served.send(Role::Ingest, Method::POST, "/v1/sends", send.to_string()).await;
+    assert!(answer.status.is_success());
+}
+
+/// Lets the platform list three messages of a day and 150 older ones, so that there are pages, and count five.
+fn list_and_count(graph: &FakeGraph, second: i64) {
     let listed = |id: &str, state: &str| {
         json!({"id": format!("h-{id}"), "message_id": id, "events": {"data": [{"delivery_status": "DELIVERED",
             "webhook_update_state": state, "timestamp": second, "webhook_uri": "https://crm.example/in?t=1"}]}})
     };
-    // Behind them 150 of an older day, so that there are pages.
     let older = |n: i64| json!({"message_id": format!("wamid.old.{n}"), "events": [{"timestamp": second - 30 * 86_400 - n}]});
     let mut all =
         vec![listed("wamid.a", "SUCCESS"), listed("wamid.b", "SUCCESS"), listed("wamid.c", "FAILED")];
@@ -292,6 +264,36 @@ async fn what_the_platform_lists_and_counts_is_compared_with_what_is_here() {
         json!([{"start": midnight, "end": midnight + 86_400, "sent": 5, "delivered": 2},
             {"start": midnight + 86_400, "end": midnight + 2 * 86_400, "sent": 9, "delivered": 9}]),
     );
+}
+
+/// What is missing for a cause: how many, the detail, and the events that show it.
+fn missing_for(view: &Value, cause: &str) -> Vec<(u64, String, Value)> {
+    let all = view["missing"].as_array().unwrap().iter().filter(|gap| gap["cause"] == cause);
+    let shortly = |gap: &Value| {
+        let (count, detail) = (gap["count"].as_u64().unwrap(), gap["detail"].as_str().unwrap());
+        (count, detail.to_owned(), gap["evidence"].clone())
+    };
+    all.map(shortly).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_platform_lists_and_counts_is_compared_with_what_is_here() {
+    let graph = FakeGraph::start().await;
+    set_number(&graph, "CONNECTED", true, &json!({"application": OURS}));
+    graph.set_subscribed_apps(ACCOUNT, json!([{"whatsapp_business_api_data": {"id": "7"}}]));
+    graph.set_templates(ACCOUNT, vec![]);
+    let archive = TestArchive::in_memory().await;
+    let served = archive.serve().await;
+    // On 2026-11-21: three sends, one of which went around the archive and one of which has its status only.
+    let second = i64::try_from(NOW / 1_000_000).unwrap();
+    hand_in(&served, "wamid.a").await;
+    let status = json!([{"id": "wamid.b", "status": "delivered", "timestamp": second.to_string(), "recipient_id": "15550100"}]);
+    let value = json!({"messaging_product": "whatsapp", "metadata": {"display_phone_number": "15550109", "phone_number_id": NUMBER},
+        "statuses": status});
+    let body = json!({"object": "whatsapp_business_account", "entry": [{"id": ACCOUNT, "time": second,
+        "changes": [{"field": "messages", "value": value}]}]});
+    served.deliver(body.to_string().as_bytes()).await.is_status(200);
+    list_and_count(&graph, second);
     let mut asked = platform(&graph);
     (asked.poll.message_history, asked.poll.message_counts) = (true, true);
     let _ = archive.clock.advance(12 * HOUR);
@@ -315,17 +317,7 @@ async fn what_the_platform_lists_and_counts_is_compared_with_what_is_here() {
     );
     served.archive.catch_up().await;
     let view = served.read("/v1/coverage/100?from=2026-11-20").await.ok();
-    let missing = |cause: &str| {
-        let all = view["missing"].as_array().unwrap().iter().filter(|gap| gap["cause"] == cause);
-        all.map(|gap| {
-            (
-                gap["count"].as_u64().unwrap(),
-                gap["detail"].as_str().unwrap().to_owned(),
-                gap["evidence"].clone(),
-            )
-        })
-        .collect::<Vec<_>>()
-    };
+    let missing = |cause: &str| missing_for(&view, cause);
     assert_eq!(missing("listed-not-captured"), [(2, "2 of 3 listed messages".to_owned(), json!([history]))]);
     assert_eq!(
         missing("counted-more"),
@@ -335,8 +327,8 @@ async fn what_the_platform_lists_and_counts_is_compared_with_what_is_here() {
         ]
     );
     // The messages are handed in, and the next look finds them.
-    hand_in("wamid.b").await;
-    hand_in("wamid.c").await;
+    hand_in(&served, "wamid.b").await;
+    hand_in(&served, "wamid.c").await;
     served.archive.catch_up().await;
     let _ = archive.clock.advance(7 * HOUR);
     let observed = wait_for(&served, Kind::AccountObserved, 7).await;

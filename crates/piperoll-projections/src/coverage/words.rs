@@ -86,6 +86,26 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// Says what ends it, where that does not depend on times.
+    const fn repair(self, is_over: bool) -> Option<&'static str> {
+        Some(match self {
+            Self::SubscriptionMissing => "subscribe the app to the account again",
+            Self::CallbackChanged => "set the callback address back to the archive",
+            Self::PermissionLost => "give the archive a new token for the account",
+            Self::SendNotArchived | Self::ListedNotCaptured | Self::CountedMore | Self::OrphanStatus => {
+                "let the sending system use the proxy or the journal, and hand in these messages from its own log"
+            }
+            Self::CanaryMissing => "check the test handset, then the number's subscription",
+            Self::DeviceWiped => "set up the Business app again on the phone",
+            Self::DeviceOffline if !is_over => {
+                "bring the phone back online before WhatsApp disconnects it after about 14 days"
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl Missing {
     /// Says what can still be done to bring what is missing; nothing where it is lost for good or not lost at all.
     #[must_use]
@@ -108,7 +128,9 @@ impl Missing {
             }
             Cause::MediaNotFetched => match until(self.to.saturating_add(MEDIA_LIFE)) {
                 Some(end) => {
-                    format!("run `piperoll serve` with `[graph]` configured until {end}, 7 days after the message")
+                    format!(
+                        "run `piperoll serve` with `[graph]` configured until {end}, 7 days after the message"
+                    )
                 }
                 None => phone.to_owned(),
             },
@@ -138,32 +160,16 @@ impl Missing {
             Cause::Disconnected | Cause::Offboarded | Cause::BusinessDowngrade | Cause::NotOnBusinessApp => {
                 format!("connect the number again; WhatsApp does not repeat the time between, so {phone}")
             }
-            Cause::SubscriptionMissing => "subscribe the app to the account again".to_owned(),
-            Cause::CallbackChanged => "set the callback address back to the archive".to_owned(),
             Cause::CallbackForeign => format!(
                 "remove the override or set it to the archive; WhatsApp does not repeat the time between, so {phone}"
             ),
-            Cause::PermissionLost => "give the archive a new token for the account".to_owned(),
-            Cause::SendNotArchived
-            | Cause::ListedNotCaptured
-            | Cause::CountedMore
-            | Cause::OrphanStatus => {
-                "let the sending system use the proxy or the journal, and hand in these messages from its own log"
-                    .to_owned()
-            }
             Cause::DanglingReference | Cause::Unsupported | Cause::Silence | Cause::NumberNotConnected => {
                 phone.to_owned()
             }
             Cause::NotConnected => format!(
                 "if the business shared its history, up to 180 days before the connection are here; for the rest, {phone}"
             ),
-            Cause::CanaryMissing => "check the test handset, then the number's subscription".to_owned(),
-            Cause::DeviceWiped => "set up the Business app again on the phone".to_owned(),
-            Cause::DeviceOffline if is_over => return None,
-            Cause::DeviceOffline => {
-                "bring the phone back online before WhatsApp disconnects it after about 14 days".to_owned()
-            }
-            _ => return None,
+            cause => return cause.repair(is_over).map(str::to_owned),
         })
     }
 }
