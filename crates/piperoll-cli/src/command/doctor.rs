@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comfy_table::{Cell, Color};
+use piperoll_engine::Shelf;
 use piperoll_format::{ObjectName, Timestamp};
 use piperoll_index::{Options, SearchIndex};
 use piperoll_store::{
@@ -227,6 +228,7 @@ async fn ledger_lines(directory: &ArchiveDirectory, reader: &LedgerReader, outpu
     lines.push(clock(newest, output));
     lines.push(checkpoint(reader).await);
     lines.push(index(directory, reader.size()));
+    lines.extend(snapshot(directory, reader).await);
     lines.push(verified(directory, &reader.genesis().origin, output));
     lines
 }
@@ -306,6 +308,18 @@ fn index(directory: &ArchiveDirectory, size: u64) -> Line {
             }
         }
         Err(error) => Line::warn("index", error.to_string(), REBUILD),
+    }
+}
+
+/// Tells how far the newest snapshot in the store says it is, if there is one.
+async fn snapshot(directory: &ArchiveDirectory, reader: &LedgerReader) -> Option<Line> {
+    let shelf = Shelf::new(reader.store().clone(), reader.ledger(), &read_kek(&directory.kek()).ok()?);
+    match shelf.newest().await {
+        Ok(newest) => {
+            let found = format!("has {} of {} events", count(newest?.cursor.0), count(reader.size()));
+            Some(Line::ok("snapshot", found))
+        }
+        Err(error) => Some(Line::warn("snapshot", one_line(&error.into()), "check the rights of the writer")),
     }
 }
 

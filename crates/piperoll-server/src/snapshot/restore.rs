@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use piperoll_engine::Shelf;
 use piperoll_format::{ChainHash, Kind, PieceRole, Seq, Timestamp};
-use piperoll_index::SearchIndex;
+use piperoll_index::{Check, Options, SearchIndex};
 use piperoll_projections::Projections;
 use piperoll_verify::LedgerReader;
 use tokio::sync::watch;
@@ -176,7 +176,9 @@ impl Restoring<'_> {
             };
             let (index, file) = (staging.join("index"), staging.join(PROJECTIONS_FILE));
             if missing.index {
-                let opened = SearchIndex::open(&index, place.options).map_err(Doubt::of)?;
+                // Whoever took it may have had a damaged disk.
+                let options = Options { check: Check::Checksums, ..place.options };
+                let opened = SearchIndex::open(&index, options).map_err(Doubt::of)?;
                 same("index", index_cursor, opened.cursor().unwrap_or(0))?;
             }
             if missing.projections {

@@ -159,7 +159,12 @@ impl Snapshots {
     pub(crate) fn copy(&self, index: &SearchWriter, projections: &Projections) {
         match self.inner.copy(index, projections) {
             Ok(copied) => self.inner.state().copied = Some(copied),
-            Err(reason) => self.inner.failed(&reason),
+            Err(reason) => {
+                self.inner.failed(&reason);
+                if let Err(error) = clear(&self.inner.staging) {
+                    tracing::warn!(%error, "the copy for a snapshot could not be deleted");
+                }
+            }
         }
     }
 
