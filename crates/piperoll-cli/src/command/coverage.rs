@@ -131,8 +131,8 @@ fn print_missing(missing: &[MissingView], output: &Output) -> anyhow::Result<()>
     output.line(format_args!("\n{BOLD}Missing{BOLD:#}"))?;
     for gap in missing {
         let (style, certain) = if gap.certain { (RED, "certain") } else { (YELLOW, "possible") };
-        let count = gap.count.map_or_else(String::new, |count| format!("{}: ", crate::text::count(count)));
-        output.line(format_args!("  {style}{certain:<9}{style:#} {count}{}", reason(&gap.why)))?;
+        let count = gap.count.map_or_else(String::new, |count| format!(": {}", crate::text::count(count)));
+        output.line(format_args!("  {style}{certain:<9}{style:#} {}{count}", reason(&gap.why)))?;
         let when = if gap.from == gap.to {
             output.time_of(&gap.from)
         } else {

@@ -12,6 +12,7 @@ use crate::args::{Global, ShowArgs};
 use crate::client::{Client, next_piece};
 use crate::error::Exit;
 use crate::output::Output;
+use crate::text::counted;
 use crate::view::print_event;
 
 pub(crate) async fn run(global: &Global, args: &ShowArgs, output: &Output) -> anyhow::Result<Exit> {
@@ -36,7 +37,11 @@ async fn show(client: &Client, args: &ShowArgs, output: &Output) -> anyhow::Resu
     if let Some(index) = args.attachment {
         let mut body = client.get_stream(&format!("{path}/attachments/{index}")).await?;
         return match &args.out {
-            Some(file) => write_file(&mut body, file).await,
+            Some(file) => {
+                let bytes = write_file(&mut body, file).await?;
+                let bytes = counted(bytes, "byte", "bytes");
+                output.line(format_args!("Wrote {bytes} to {}", file.display()))
+            }
             None => {
                 while let Some(piece) = next_piece(&mut body).await? {
                     output.bytes(&piece)?;
@@ -49,20 +54,25 @@ async fn show(client: &Client, args: &ShowArgs, output: &Output) -> anyhow::Resu
     if output.is_json() { output.json_line(&event) } else { print_event(&event, output) }
 }
 
-/// Writes an attachment to a new file; what broke off leaves none.
-async fn write_file(body: &mut Body, path: &Path) -> anyhow::Result<()> {
+/// Writes an attachment to a new file, and returns how many bytes it has; what broke off leaves no file.
+async fn write_file(body: &mut Body, path: &Path) -> anyhow::Result<u64> {
     let creating = || format!("create `{}`", path.display());
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(creating)?;
     let written = async {
+        let mut bytes = 0;
         while let Some(piece) = next_piece(body).await? {
             file.write_all(&piece)?;
+            bytes += piece.len() as u64;
         }
-        anyhow::Ok(file.sync_all()?)
+        file.sync_all()?;
+        anyhow::Ok(bytes)
     };
-    if let Err(error) = written.await {
-        std::fs::remove_file(path)
-            .with_context(|| format!("delete `{}`, which is not whole", path.display()))?;
-        return Err(error.context(format!("write `{}`", path.display())));
+    match written.await {
+        Ok(bytes) => Ok(bytes),
+        Err(error) => {
+            std::fs::remove_file(path)
+                .with_context(|| format!("delete `{}`, which is not whole", path.display()))?;
+            Err(error.context(format!("write `{}`", path.display())))
+        }
     }
-    Ok(())
 }
