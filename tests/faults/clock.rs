@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use piperoll_engine::Engine;
+use piperoll_engine::{Engine, Settings};
 use piperoll_format::{Kind, Timestamp};
 use piperoll_policy::{DisposalPlan, StoredBucket, StoredObject, plan_disposal};
 use piperoll_store::Clock as _;
-use piperoll_tests::{NOW, TestArchive, numbered_message, submit_one};
+use piperoll_tests::{NOW, TestArchive, numbered_message, quick_settings, submit_one};
 
 const DAY: u64 = 86_400_000_000;
 const TEN_YEARS: u64 = 3_653 * DAY;
@@ -152,4 +152,71 @@ async fn clock_that_is_behind_the_ledger_at_a_start_is_recorded() {
     archive.check_everything(Some(&engine)).await;
     let jumps = jumps(&archive).await;
     assert!(jumps.len() == 1 && jumps[0].contains(r#""monotonic":false"#), "{jumps:?}");
+}
+
+/// Opens an engine of an archive as a new process would, perhaps by somebody who has checked the clock.
+async fn reopen(archive: &TestArchive, confirms_clock: bool) -> Engine {
+    archive.try_open(Settings { confirms_clock, ..quick_settings() }).await.unwrap()
+}
+
+/// Ends an engine as a process ends: its local state is free for the next one.
+async fn stop(engine: Engine) {
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restart_does_not_confirm_a_clock_that_was_seen_to_jump() {
+    let archive = TestArchive::in_memory().await;
+    let engine = archive.open().await;
+    archive.clock.set(NOW + TEN_YEARS);
+    let _receipt = submit_one(&engine, numbered_message("999", "a", "a")).await.unwrap();
+    stop(engine).await;
+    for _ in 0..2 {
+        let engine = reopen(&archive, false).await;
+        let jump = engine.clock_jump().borrow().unwrap();
+        assert_eq!((jump.is_ahead(), jump.is_by_store), (true, false));
+        stop(engine).await;
+    }
+    assert_eq!(jumps(&archive).await.len(), 1, "it is on the record already");
+    // Set right while nothing ran: the return is recorded.
+    archive.clock.set(NOW + DAY);
+    let engine = reopen(&archive, false).await;
+    assert_eq!(*engine.clock_jump().borrow(), None);
+    let _receipt = submit_one(&engine, numbered_message("999", "b", "b")).await.unwrap();
+    stop(engine).await;
+    assert_eq!(jumps(&archive).await.len(), 2);
+    assert_eq!(*reopen(&archive, false).await.clock_jump().borrow(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_that_somebody_has_checked_or_that_the_store_agrees_with_is_right() {
+    for by_store in [false, true] {
+        let archive = TestArchive::in_memory().await;
+        let engine = archive.open().await;
+        archive.clock.set(NOW + TEN_YEARS);
+        let _receipt = submit_one(&engine, numbered_message("999", "a", "a")).await.unwrap();
+        stop(engine).await;
+        archive.store.set_time(by_store.then_some(NOW + TEN_YEARS));
+        let engine = reopen(&archive, !by_store).await;
+        assert_eq!(*engine.clock_jump().borrow(), None, "{by_store}");
+        let _receipt = submit_one(&engine, numbered_message("999", "b", "b")).await.unwrap();
+        stop(engine).await;
+        assert_eq!(jumps(&archive).await.len(), 2, "that it is over is on the record");
+        archive.store.set_time(None);
+        assert_eq!(*reopen(&archive, false).await.clock_jump().borrow(), None, "{by_store}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_with_a_clock_of_its_own_decides_at_a_start() {
+    let archive = TestArchive::in_memory().await;
+    stop(archive.open().await).await;
+    // By itself a rest of a year is no jump.
+    archive.clock.set(NOW + 365 * DAY);
+    archive.store.set_time(Some(NOW + DAY));
+    let engine = archive.open().await;
+    let jump = engine.clock_jump().borrow().unwrap();
+    assert!(jump.is_by_store && jump.is_ahead() && jump.before.0.abs_diff(NOW + DAY) < HOUR, "{jump:?}");
+    let _receipt = submit_one(&engine, numbered_message("999", "a", "a")).await.unwrap();
+    assert_eq!(jumps(&archive).await.len(), 1);
 }

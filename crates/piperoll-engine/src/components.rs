@@ -93,6 +93,8 @@ pub struct Settings {
     pub state_cache_bytes: usize,
     /// Pauses between the tries of one write whose outcome stays open; after the last one the commit is given up.
     pub retry_pauses: Vec<Duration>,
+    /// Whether somebody has checked the clock of this host, so that a jump that was recorded before is over.
+    pub confirms_clock: bool,
     /// How long after its last look at the end of the ledger a writer takes it that nobody else has committed; later it
     /// makes sure that what it created is the oldest version.
     pub trust_end: Duration,
@@ -123,6 +125,7 @@ impl Default for Settings {
             state_cache_bytes: 32 * 1024 * 1024,
             // About ten seconds in all: senders wait longer than that for an answer.
             recovering: watch::Sender::default(),
+            confirms_clock: false,
             trust_end: Duration::from_secs(5),
             rival_patience: Duration::from_secs(60),
             retry_pauses: [10, 50, 250, 1_000, 2_000, 3_000, 4_000].map(Duration::from_millis).to_vec(),

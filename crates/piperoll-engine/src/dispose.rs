@@ -57,10 +57,10 @@ impl Engine {
         ordered_by: &str,
     ) -> Result<Disposed, EngineError> {
         if let Some(jump) = self.clock_jump().borrow().filter(ClockJump::is_ahead) {
-            let ClockJump { before, after } = jump;
+            let ClockJump { before, after, .. } = jump;
             let reason = format!(
                 "the clock stands at {after} and should stand at {before}: nothing is disposed of until it is right, \
-                 or until the archive is started again by somebody who has checked it"
+                 or until somebody who has checked it starts the archive with --confirm-clock"
             );
             return Err(EngineError::Invalid { reason });
         }

@@ -19,7 +19,7 @@ use crate::recover::{read_genesis, recover};
 use crate::rival::Rival;
 use crate::running::Running;
 use crate::state::State;
-use crate::watch::{ClockJump, ClockWatch};
+use crate::watch::{ClockJump, ClockWatch, Opening};
 use crate::writer::Writer;
 
 /// The writer of one ledger. Cheap to share behind an [`Arc`]; dropping the last one stops the writer as its
@@ -71,7 +71,13 @@ impl Engine {
         let (mut publisher, publishing) = Publisher::start(store.clone(), head_sender.subscribe());
         publisher.reload(&store, &state, recovered.tail.seq).await?;
         let keyring = Arc::new(Mutex::new(keyring));
-        let clock = Arc::new(ClockWatch::new(components.clock, recovered.tail.recorded_at));
+        let opening = Opening {
+            recorded_at: recovered.tail.recorded_at,
+            store: store_time(&store).await,
+            remembered: state.clock()?,
+            is_confirmed: settings.confirms_clock,
+        };
+        let clock = Arc::new(ClockWatch::new(components.clock, opening));
         let (executor, retry_pauses) = (settings.executor, settings.retry_pauses.clone());
         let rival = Rival::new(settings.rival_patience);
         let recovering = settings.recovering.clone();
@@ -167,6 +173,21 @@ impl Engine {
         self.clock.doubt()
     }
 
+    /// Compares the clock with the store's own and returns how far it is off; the store's clock decides. Without one, or
+    /// when the store does not tell, it returns what [`Self::clock_jump`] knows.
+    pub async fn compare_clock(&self) -> Option<ClockJump> {
+        match store_time(&self.store).await {
+            Some(time) => self.clock.compare(time),
+            None => self.clock.jump(),
+        }
+    }
+
+    /// Whether the clock has jumped, or come back, since that was last put on the record; the next commit does it.
+    #[must_use]
+    pub fn has_unrecorded_jump(&self) -> bool {
+        self.clock.is_unrecorded()
+    }
+
     /// Returns how many events wait for a commit.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -224,6 +245,14 @@ impl Drop for Engine {
             running.abandon();
         }
     }
+}
+
+/// Returns the time by the store's own clock, if it has one and tells.
+async fn store_time(store: &LedgerStore) -> Option<u64> {
+    store.store.time().await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the store does not tell its time");
+        None
+    })
 }
 
 #[cfg(test)]

@@ -23,6 +23,12 @@ use crate::state::{Addition, State};
 /// Segments that are read ahead while local state is made again; the largest take about 2 MB each.
 const SEGMENTS_AHEAD: usize = 16;
 
+/// Segments that are added to local state in one step: what it takes to begin and end one weighs more than a segment.
+const SEGMENTS_AT_ONCE: usize = 16;
+
+/// Segments after which local state is flushed, so that a crash does not begin anew.
+const DURABLE_EVERY: u64 = 1_024;
+
 /// The ledger's end as found in the store, and the checkpoint over it, if there is an event.
 #[derive(Debug)]
 pub(crate) struct Recovered {
@@ -101,10 +107,11 @@ pub(crate) async fn recover(
     let cursor = state.cursor()?;
     let end = find_end(store, cursor).await?;
     let reads = (cursor.0..end.0).map(|number| read_ahead(store.clone(), SegmentNo(number)));
-    let mut reads = stream::iter(reads).buffered(SEGMENTS_AHEAD);
-    while let Some(read) = reads.try_next().await? {
-        let _ = recovering.send_replace(Recovering { done: read.number.0, total: end.0 });
-        replay((store, state), keyring, &read, read.number.next() == end).await?;
+    let mut reads = stream::iter(reads).buffered(SEGMENTS_AHEAD).try_ready_chunks(SEGMENTS_AT_ONCE);
+    while let Some(read) = reads.try_next().await.map_err(|error| error.1)? {
+        let done = read.last().map_or(0, |read| read.number.next().0);
+        let _ = recovering.send_replace(Recovering { done, total: end.0 });
+        replay((store, state), keyring, &read, done == end.0).await?;
     }
     drop(reads);
     let _ = recovering.send_replace(Recovering { done: end.0, total: end.0 });
@@ -184,23 +191,35 @@ async fn read_ahead(store: LedgerStore, number: SegmentNo) -> Result<ReadAhead, 
 async fn replay(
     (store, state): (&LedgerStore, &State),
     keyring: &mut Keyring,
-    read: &ReadAhead,
-    durable: bool,
+    read: &[ReadAhead],
+    is_last: bool,
 ) -> Result<(), EngineError> {
-    let number = read.number;
-    let segment = decode_segment(number, &read.bytes)?;
-    let cores = segment.cores.iter().map(|core| EventCore::decode(core)).collect::<Result<Vec<_>, _>>();
-    let cores = cores.map_err(|error| damaged(&ObjectName::Segment(number), error))?;
-    let addition = Addition {
-        number,
-        first_seq: segment.first_seq,
-        cores: &cores,
-        objects: &segment.objects,
-        keys: &read.keys,
-        chain: segment.chain_head,
-    };
-    state.add(&addition, durable || number.0.is_multiple_of(1_024))?;
-    for core in cores.iter().filter(|core| core.kind == Kind::DisposalOrdered) {
+    let segments =
+        read.iter().map(|read| decode_segment(read.number, &read.bytes)).collect::<Result<Vec<_>, _>>()?;
+    let cores = segments
+        .iter()
+        .map(|segment| {
+            let cores = segment.cores.iter().map(|core| EventCore::decode(core));
+            let cores: Result<Vec<_>, _> = cores.collect();
+            cores.map_err(|error| damaged(&ObjectName::Segment(segment.number), error))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let additions: Vec<Addition<'_>> = segments
+        .iter()
+        .zip(&cores)
+        .zip(read)
+        .map(|((segment, cores), read)| Addition {
+            number: read.number,
+            first_seq: segment.first_seq,
+            cores,
+            objects: &segment.objects,
+            keys: &read.keys,
+            chain: segment.chain_head,
+        })
+        .collect();
+    let durable = is_last || read.iter().any(|read| read.number.0.is_multiple_of(DURABLE_EVERY));
+    state.add(&additions, durable)?;
+    for core in cores.iter().flatten().filter(|core| core.kind == Kind::DisposalOrdered) {
         forget_disposed((store, state), keyring, core.seq).await?;
     }
     Ok(())
@@ -213,8 +232,9 @@ async fn forget_disposed(
     seq: Seq,
 ) -> Result<(), EngineError> {
     let event = read_event((store, state), keyring, &mut Codec::default(), seq).await?;
-    let unreadable =
-        || EngineError::fatal(format!("the disposal order in event {seq} cannot be read; run `piperoll verify`"));
+    let unreadable = || {
+        EngineError::fatal(format!("the disposal order in event {seq} cannot be read; run `piperoll verify`"))
+    };
     let document = event.as_ref().and_then(|event| event.payload.parts.first()).ok_or_else(unreadable)?;
     let order = DisposalOrder::decode(document).map_err(|error| unreadable_order(seq, error))?;
     let mut gone = Vec::new();

@@ -7,12 +7,13 @@
 use std::path::Path;
 
 use piperoll_format::{
-    Bucket, ChainHash, EventCore, KeyId, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType, RetainUntil,
-    SegmentNo, Seq, SourceDigest, Timestamp,
+    Bucket, ChainHash, EventCore, KeyId, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType,
+    RetainUntil, SegmentNo, Seq, SourceDigest, Timestamp,
 };
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::error::EngineError;
+use crate::watch::{Remembered, Unresolved};
 
 const VERSION: u64 = 2;
 
@@ -162,42 +163,67 @@ impl State {
         Ok(found.map(|found| ChainHash(found.value())))
     }
 
-    /// Adds a committed segment. With `durable`, everything added so far survives a crash.
-    pub(crate) fn add(&self, addition: &Addition<'_>, durable: bool) -> Result<(), EngineError> {
+    /// Returns what is remembered of the clock.
+    pub(crate) fn clock(&self) -> Result<Remembered, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let meta = read.open_table(META).map_err(broken)?;
+        let get = |key| Ok::<_, EngineError>(meta.get(key).map_err(broken)?.map(|found| found.value()));
+        let times = get("clock_before")?.zip(get("clock_after")?);
+        let unresolved = times.map(|(before, after)| Unresolved { before, after });
+        Ok(Remembered { unresolved, right: get("clock_right")? })
+    }
+
+    /// Remembers a jump of the clock that was recorded, or that it is over, also over a crash.
+    pub(crate) fn set_clock(&self, remembered: Remembered) -> Result<(), EngineError> {
+        let Remembered { unresolved, right } = remembered;
+        let write = self.db.begin_write().map_err(broken)?;
+        {
+            let mut meta = write.open_table(META).map_err(broken)?;
+            let times = [
+                ("clock_before", unresolved.map(|jump| jump.before)),
+                ("clock_after", unresolved.map(|jump| jump.after)),
+                ("clock_right", right),
+            ];
+            for (key, time) in times {
+                match time {
+                    Some(time) => drop(meta.insert(key, time).map_err(broken)?),
+                    None => drop(meta.remove(key).map_err(broken)?),
+                }
+            }
+        }
+        write.commit().map_err(broken)
+    }
+
+    /// Adds committed segments, in their order. With `durable`, everything added so far survives a crash.
+    pub(crate) fn add(&self, additions: &[Addition<'_>], durable: bool) -> Result<(), EngineError> {
+        let Some(last) = additions.last() else { return Ok(()) };
         let mut write = self.db.begin_write().map_err(broken)?;
         let durability = if durable { Durability::Immediate } else { Durability::None };
         write.set_durability(durability).map_err(broken)?;
+        add_sources(&write, additions)?;
         {
-            let mut sources = write.open_table(SOURCES).map_err(broken)?;
-            for core in addition.cores {
-                let Some(digest) = core.source_digest else { continue };
-                let mut seqs =
-                    sources.get(digest.0).map_err(broken)?.map(|found| found.value()).unwrap_or_default();
-                if seqs.len() == VARIANTS_MAX {
-                    let _ = seqs.remove(1);
-                }
-                seqs.push(core.seq.0);
-                let _ = sources.insert(digest.0, seqs).map_err(broken)?;
-            }
             let mut keys = write.open_table(KEYS).map_err(broken)?;
-            for key in addition.keys {
-                let _ = keys.insert(key.0, addition.number.0).map_err(broken)?;
-            }
             let mut objects = write.open_table(OBJECTS).map_err(broken)?;
-            for object in addition.objects {
-                let value = (object.digest.0, object.size, object.retain_until.0.0);
-                let _ = objects.insert(&*object.name(addition.number).to_string(), value).map_err(broken)?;
-            }
             let mut orders = write.open_table(ORDERS).map_err(broken)?;
-            for bucket in addition.buckets_with_orders() {
-                let _ = orders.insert(&*bucket.to_string(), ()).map_err(broken)?;
-            }
             let mut segments = write.open_table(SEGMENTS).map_err(broken)?;
-            let _ = segments.insert(addition.first_seq.0, addition.number.0).map_err(broken)?;
+            for addition in additions {
+                for key in addition.keys {
+                    let _ = keys.insert(key.0, addition.number.0).map_err(broken)?;
+                }
+                for object in addition.objects {
+                    let value = (object.digest.0, object.size, object.retain_until.0.0);
+                    let name = object.name(addition.number).to_string();
+                    let _ = objects.insert(&*name, value).map_err(broken)?;
+                }
+                for bucket in addition.buckets_with_orders() {
+                    let _ = orders.insert(&*bucket.to_string(), ()).map_err(broken)?;
+                }
+                let _ = segments.insert(addition.first_seq.0, addition.number.0).map_err(broken)?;
+            }
             let mut ends = write.open_table(ENDS).map_err(broken)?;
-            let _ = ends.insert("chain", addition.chain.0).map_err(broken)?;
+            let _ = ends.insert("chain", last.chain.0).map_err(broken)?;
             let mut meta = write.open_table(META).map_err(broken)?;
-            let _ = meta.insert("next_segment", addition.number.next().0).map_err(broken)?;
+            let _ = meta.insert("next_segment", last.number.next().0).map_err(broken)?;
         }
         write.commit().map_err(broken)
     }
@@ -273,11 +299,47 @@ impl State {
     }
 }
 
+/// Adds where the sources of events are. In the order of the digests, neighbours fall on the same pages.
+fn add_sources(write: &WriteTransaction, additions: &[Addition<'_>]) -> Result<(), EngineError> {
+    let mut sources = write.open_table(SOURCES).map_err(broken)?;
+    let cores = additions.iter().flat_map(|addition| addition.cores);
+    let mut found: Vec<([u8; 16], u64)> =
+        cores.filter_map(|core| Some((core.source_digest?.0, core.seq.0))).collect();
+    found.sort_unstable();
+    for (digest, seq) in found {
+        let mut seqs = sources.get(digest).map_err(broken)?.map(|found| found.value()).unwrap_or_default();
+        if seqs.len() == VARIANTS_MAX {
+            let _ = seqs.remove(1);
+        }
+        seqs.push(seq);
+        let _ = sources.insert(digest, seqs).map_err(broken)?;
+    }
+    Ok(())
+}
+
 fn bucket_of(name: &str) -> Result<Bucket, EngineError> {
     match ObjectName::parse(name) {
         Ok(ObjectName::Pack { bucket, .. } | ObjectName::Keys { bucket, .. }) => Ok(bucket),
         _ => Err(EngineError::fatal(
             "the local state database names a foreign object; delete it and start again",
         )),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests may unwrap")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jump_of_the_clock_is_remembered_until_it_is_made_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || State::open(dir.path(), LedgerId([1; 16]), 1 << 20).unwrap();
+        assert_eq!(open().clock().unwrap(), Remembered::default());
+        let jump = Remembered { unresolved: Some(Unresolved { before: 1, after: 2 }), right: None };
+        for set in [jump, Remembered { unresolved: None, right: Some(3) }, jump] {
+            open().set_clock(set).unwrap();
+            assert_eq!(open().clock().unwrap(), set);
+        }
     }
 }

@@ -121,7 +121,7 @@ impl Writer {
                 Outcome::Committed => {
                     self.end.renew(began);
                     if records_jump {
-                        self.clock.recorded();
+                        self.state.set_clock(self.clock.recorded())?;
                     }
                     self.rival.won();
                     self.accept(pending, &plans, &batch);
@@ -235,7 +235,7 @@ impl Writer {
             keys: &batch.key_ids,
             chain: batch.tail.chain,
         };
-        self.state.add(&addition, durable)?;
+        self.state.add(&[addition], durable)?;
         self.keyring.lock().await.adopt(batch.new_keys);
         self.publisher.append(&batch.leaves);
         self.tail = batch.tail;

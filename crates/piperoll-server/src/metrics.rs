@@ -1,6 +1,6 @@
 //! Counters and gauges, without a label that could name a person.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use piperoll_format::Timestamp;
 use prometheus_client::encoding::text::encode;
@@ -44,6 +44,8 @@ pub(crate) struct Metrics {
     ready: Gauge<u64, AtomicU64>,
     replica_lag_events: Gauge<u64, AtomicU64>,
     replica_lag_seconds: Gauge<u64, AtomicU64>,
+    replica_still_held: Gauge<u64, AtomicU64>,
+    clock_off_seconds: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -74,7 +76,8 @@ impl Default for Metrics {
         let size = gauge("events", "Events in the ledger");
         let covered = gauge("index_events", "Events that the search index covers");
         let projected = gauge("projection_events", "Events that the projections cover");
-        let snapshot_events = gauge("snapshot_events", "Events that the newest snapshot has, if one is known");
+        let snapshot_events =
+            gauge("snapshot_events", "Events that the newest snapshot has, if one is known");
         let snapshot_taken_seconds =
             gauge("snapshot_taken_timestamp_seconds", "When the newest snapshot was taken, if one is known");
         let waiting = gauge("waiting_events", "Events that wait for a commit");
@@ -82,7 +85,19 @@ impl Default for Metrics {
         let replica_lag_events = gauge("replica_lag_events", "Events that the replica lacks");
         let replica_lag_seconds =
             gauge("replica_lag_seconds", "How long the oldest event that the replica lacks has waited");
+        let replica_still_held = gauge(
+            "replica_still_held_objects",
+            "Objects that the replica holds and the first store does not",
+        );
+        let clock_off_seconds = Gauge::default();
+        registry.register(
+            "clock_off_seconds",
+            "How far this host's clock is ahead of where it should stand; 0 unless it has jumped",
+            clock_off_seconds.clone(),
+        );
         Self {
+            clock_off_seconds,
+            replica_still_held,
             registry,
             deliveries,
             items,
@@ -123,6 +138,10 @@ impl Archive {
         let (lag_events, lag_seconds) = self.replica_lag();
         metrics.replica_lag_events.set(lag_events);
         metrics.replica_lag_seconds.set(lag_seconds);
+        let held = self.replica_progress().map_or(0, |progress| progress.borrow().still_held);
+        metrics.replica_still_held.set(held);
+        let jump = *self.engine.clock_jump().borrow();
+        metrics.clock_off_seconds.set(jump.map_or(0, |jump| jump.seconds()));
         let mut text = String::new();
         encode(&mut text, &metrics.registry).expect("writing to a string does not fail");
         text

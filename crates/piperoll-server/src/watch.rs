@@ -1,18 +1,22 @@
 //! Looks after a store that stopped taking commits: tries again by itself, so that the archive becomes ready without
 //! traffic.
 //!
-//! What it commits then is a `ledger.started` event that says since when nothing could be committed.
+//! What it commits then is a `ledger.started` event that says since when nothing could be committed. It also compares the
+//! clock of this host with the store's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use piperoll_engine::{Engine, EngineError};
+use piperoll_engine::{ClockJump, Engine, EngineError};
 use piperoll_format::{Kind, Submission, SubmissionGroup};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The pause between two tries.
 const TRY_EVERY: Duration = Duration::from_millis(500);
+
+/// The pause between two comparisons of the clock with the store's.
+const COMPARE_EVERY: Duration = Duration::from_secs(60);
 
 /// The running watch.
 pub(crate) struct Watch {
@@ -27,6 +31,7 @@ impl Watch {
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = watch(&engine) => {}
+                () = watch_clock(&engine) => {}
                 () = stopped.cancelled() => {}
             }
         });
@@ -59,6 +64,23 @@ async fn watch(engine: &Engine) {
             return;
         }
         tracing::info!("commits succeed again");
+    }
+}
+
+/// Compares the clock with the store's now and then, and puts a jump on the record also where nothing comes in.
+async fn watch_clock(engine: &Engine) {
+    loop {
+        let jump = engine.compare_clock().await;
+        if engine.has_unrecorded_jump() {
+            if let Some(ClockJump { before, after, is_by_store }) = jump {
+                tracing::error!(%before, %after, is_by_store, "the clock of this host is wrong");
+            }
+            // The writer puts the jump before this event. What cannot be committed now is seen again.
+            let document = br#"{"reason":"the clock of this host was compared"}"#.to_vec();
+            let compared = Submission::own(Kind::LedgerStarted, "application/json", document);
+            drop(engine.submit(SubmissionGroup::single(compared)).await);
+        }
+        tokio::time::sleep(COMPARE_EVERY).await;
     }
 }
 

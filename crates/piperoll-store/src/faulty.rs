@@ -150,6 +150,7 @@ struct State {
     faults: Vec<Fault>,
     barriers: Vec<Arc<Barrier>>,
     operations: Vec<OperationRecord>,
+    time: Option<u64>,
 }
 
 impl FaultyStore {
@@ -161,6 +162,11 @@ impl FaultyStore {
     /// Adds a fault. Of several that match, the earliest added is met.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.push(fault);
+    }
+
+    /// Lets the store have a clock of its own, which stands at `micros` µs since the Unix epoch; `None` takes it away.
+    pub fn set_time(&self, micros: Option<u64>) {
+        self.state().time = micros;
     }
 
     /// Removes all faults.
@@ -378,6 +384,14 @@ impl WormStore for FaultyStore {
 
     async fn delete_derived(&self, key: &ObjectKey) -> Result<(), StoreError> {
         self.run(Operation::DeleteDerived, key.as_str(), self.inner.delete_derived(key)).await
+    }
+
+    async fn time(&self) -> Result<Option<u64>, StoreError> {
+        let told = self.state().time;
+        match told {
+            Some(time) => Ok(Some(time)),
+            None => self.inner.time().await,
+        }
     }
 
     fn describe(&self) -> StoreDescription {

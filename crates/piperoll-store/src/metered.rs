@@ -46,7 +46,7 @@ pub struct Reading {
     pub heads: u64,
     /// Pages of listings.
     pub lists: u64,
-    /// Changes of locks, and deletions.
+    /// Changes of locks, deletions, and questions for the time.
     pub others: u64,
 }
 
@@ -151,6 +151,11 @@ impl WormStore for MeteredStore {
     async fn delete_derived(&self, key: &ObjectKey) -> Result<(), StoreError> {
         self.meter.other();
         self.inner.delete_derived(key).await
+    }
+
+    async fn time(&self) -> Result<Option<u64>, StoreError> {
+        self.meter.other();
+        self.inner.time().await
     }
 
     fn describe(&self) -> StoreDescription {

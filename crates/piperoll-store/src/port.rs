@@ -248,6 +248,16 @@ pub trait WormStore: Send + Sync + Debug {
     /// `Retained` as for [`WormStore::put_derived`]; `Denied`, `Unavailable`.
     async fn delete_derived(&self, key: &ObjectKey) -> Result<(), StoreError>;
 
+    /// Returns the time by the store's own clock, in µs since the Unix epoch and perhaps to the second; `None` where the
+    /// store has none and goes by this host's.
+    ///
+    /// # Errors
+    ///
+    /// `Denied`, `Unavailable`, with an empty key.
+    async fn time(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
     /// Returns what the store says about itself.
     fn describe(&self) -> StoreDescription;
 

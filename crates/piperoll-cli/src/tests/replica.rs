@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use piperoll_format::{Kind, Seq, Submission, SubmissionGroup};
 use piperoll_replica::{Copier, Pair};
@@ -135,4 +136,28 @@ async fn an_incomplete_copy_is_served_only_when_the_loss_is_accepted() {
     let names: Vec<String> = kept.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().any(|name| name.starts_with("state.before-loss-")), "{names:?}");
     both.serve_replica(false).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_with_another_history_of_the_same_length_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let both = Both::new(&dir.path().join("archive")).await;
+    both.commit(1).await;
+    both.copy().await;
+    // Somebody lets another machine with the same keys go on, and copies from there.
+    let elsewhere = dir.path().join("elsewhere");
+    let copied = Command::new("cp").arg("-a").args([both.directory.root(), &elsewhere]).status();
+    assert!(copied.unwrap().success());
+    let other = Both { directory: ArchiveDirectory::new(&elsewhere), settings: both.settings.clone() };
+    both.commit(2).await;
+    other.commit(2).await;
+    other.copy().await;
+    fs::remove_dir_all(both.directory.root().join("copy")).unwrap();
+    fs::rename(elsewhere.join("copy"), both.directory.root().join("copy")).unwrap();
+    both.lose_primary();
+    let refused = both.serve_replica(false).await.unwrap_err();
+    assert_eq!(exit_of(&refused), Exit::Conflict);
+    let text = one_line(&refused);
+    assert!(text.contains("the replica has another history") && text.contains("chain head"), "{text}");
+    both.serve_replica(true).await.unwrap();
 }

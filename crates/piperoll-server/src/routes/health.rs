@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use piperoll_engine::ClockJump;
 
 use crate::archive::Archive;
 use crate::wire::HealthView;
@@ -23,6 +24,14 @@ pub(crate) async fn health() -> Json<HealthView> {
     (status = 503, description = "The last commit failed; it is tried again by itself", body = HealthView),
 ))]
 pub(crate) async fn ready(State(archive): State<Arc<Archive>>) -> (StatusCode, Json<HealthView>) {
+    let is_off = archive.engine.clock_jump().borrow().filter(|jump| jump.is_by_store);
+    if let Some(ClockJump { before, after, .. }) = is_off {
+        let reason = Some(format!("the clock of this host stands at {after}, and the store's at {before}"));
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(HealthView { status: "unavailable".to_owned(), reason }),
+        );
+    }
     if archive.engine.trouble().borrow().is_none() {
         return (StatusCode::OK, Json(HealthView { status: "ready".to_owned(), reason: None }));
     }

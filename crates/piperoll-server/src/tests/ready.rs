@@ -1,5 +1,6 @@
 //! A store that stops taking commits.
 
+use piperoll_store::Clock as _;
 use piperoll_store::faulty::{Fault, Operation, Outcome};
 
 use super::*;
@@ -28,6 +29,29 @@ async fn full_store_is_told_and_nothing_acknowledged_until_it_recovers_by_itself
     assert_eq!(bench.capture(&body).await, bench.size());
     assert_eq!(bench.search("hello").await["total"], 1);
     assert_eq!(bench.search("kind:ledger.started").await["total"], 1, "the interruption is on the record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_that_differs_from_the_stores_is_told_recorded_and_stops_readiness() {
+    let bench = Bench::new().await;
+    let right = bench.clock.now_micros();
+    for (store, seconds) in [(right - 7_200_000_000, "7200"), (right + 7_200_000_000, "-7200")] {
+        bench.store.set_time(Some(store));
+        let jump = bench.archive.engine().compare_clock().await.unwrap();
+        assert!(jump.is_by_store && jump.seconds().to_string() == seconds, "{jump:?}");
+        let ready = bench.get("/ready").await;
+        assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(ready.json()["reason"].as_str().unwrap().contains("the store's at "), "{:?}", ready.json());
+        let metrics = String::from_utf8(bench.read("/metrics").await.body.to_vec()).unwrap();
+        assert!(metrics.contains(&format!("piperoll_clock_off_seconds {seconds}\n")), "{metrics}");
+        bench.store.set_time(Some(right));
+        assert_eq!(bench.archive.engine().compare_clock().await, None);
+        assert_eq!(bench.get("/ready").await.ok()["status"], "ready");
+    }
+    bench.store.set_time(Some(right - 7_200_000_000));
+    let _jump = bench.archive.engine().compare_clock().await;
+    let _ = bench.capture(webhook(&[("wamid.1", "15550100", "hello")])).await;
+    assert_eq!(bench.search("kind:clock.jumped").await["total"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
