@@ -89,6 +89,9 @@ struct BucketKeys {
     after: Option<ObjectKey>,
     /// More than one only where two commits named one key, as after a crash.
     keys: HashMap<KeyId, Vec<Known>>,
+    /// Whether keys are taken only from key objects that their segment names. It costs a read for each of them, and is
+    /// wanted when a key has turned out to be wrong.
+    is_strict: bool,
     /// A key object that another key-encryption key wrapped.
     under_other_kek: Option<(ObjectName, KekId)>,
 }
@@ -183,7 +186,7 @@ impl Shared {
             let binding = KeyBinding { ledger: self.ledger, bucket, key: *id };
             let Ok(key) = self.kek.unwrap(wrapped, &binding) else { continue };
             let known = keys.keys.entry(*id).or_insert_with(|| Vec::with_capacity(1));
-            if !known.is_empty() {
+            if keys.is_strict || !known.is_empty() {
                 // A commit that lost its race leaves a key object that no segment names, with keys of its own.
                 if !self.is_named(name).await? {
                     continue;
@@ -233,7 +236,15 @@ impl KeySource for StoreKeys {
 
     async fn forget_bucket(&self, bucket: &Bucket) {
         let bucket = bucket.clone();
-        self.detached(|shared| async move { drop(shared.buckets.lock().await.pop(&bucket)) }.boxed()).await;
+        let forget = |shared: Arc<Shared>| {
+            async move {
+                // A listing may still lack the key object of the winner; that of the loser is no substitute.
+                let strict = BucketKeys { is_strict: true, ..BucketKeys::default() };
+                drop(shared.buckets.lock().await.put(bucket, strict));
+            }
+            .boxed()
+        };
+        self.detached(forget).await;
     }
 }
 
