@@ -5,8 +5,8 @@ mod bucket;
 mod damage;
 mod gap;
 mod kill;
-mod poll;
 mod media;
+mod poll;
 mod story;
 mod transcript;
 

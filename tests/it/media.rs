@@ -407,8 +407,7 @@ async fn what_is_named_while_nothing_fetches_is_known_and_fetched_later() {
 
 /// Exports everything, checks each line against the schema, and returns the attachments of an event.
 async fn exported(served: &Served<'_>, seq: u64) -> Value {
-    let schema: Value =
-        serde_json::from_str(include_str!("../../schemas/export.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../../schemas/export.schema.json")).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
     served.archive.catch_up().await;
     let answer = served.read("/v1/export").await;
@@ -480,7 +479,9 @@ async fn new_token_is_taken_without_a_restart() {
         base_url: graph.url(),
         version: GRAPH_VERSION.to_owned(),
         token: Secret::new("an older token"),
-        token_source: Some(TokenSource::new(move || Some(Secret::new(&std::fs::read_to_string(&path).ok()?)))),
+        token_source: Some(TokenSource::new(move || {
+            Some(Secret::new(&std::fs::read_to_string(&path).ok()?))
+        })),
         media_hosts: vec![graph.host()],
         ..GraphOptions::default()
     };

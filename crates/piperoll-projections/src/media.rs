@@ -86,8 +86,7 @@ pub(crate) fn fold(observed: &Observed<'_>, facts: &mut Facts<'_>) {
         kind if names_attachments(kind) => {
             let number = observed.payload.facts.number.as_ref();
             for index in fetchable(observed) {
-                let named =
-                    NamedAttachment { index, since: observed.recorded_at.0, number: number.cloned() };
+                let named = NamedAttachment { index, since: observed.recorded_at.0, number: number.cloned() };
                 facts.put(Table::Media, NAMED, position(observed.seq), &named);
             }
         }

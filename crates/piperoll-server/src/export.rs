@@ -140,7 +140,10 @@ impl Writing {
         let (reader, prover, attachments) =
             (self.reader.clone(), self.prover.clone(), self.attachments.clone());
         let batches = stream::iter(runs).flat_map(move |run| read(reader.clone(), run));
-        batches.map(move |batch| prove(prover.clone(), attachments.clone(), batch)).buffered(BLOCKS_AHEAD).boxed()
+        batches
+            .map(move |batch| prove(prover.clone(), attachments.clone(), batch))
+            .buffered(BLOCKS_AHEAD)
+            .boxed()
     }
 }
 

@@ -173,7 +173,10 @@ fn answer_all(stream: TcpStream, bytes: &[u8], host: &str, sha256: &str) -> std:
         }
         let id = path.rsplit('/').next().unwrap_or_default();
         if path.starts_with("/media/") {
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}\r\n\r\n", bytes.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}\r\n\r\n",
+                bytes.len()
+            );
             writer.write_all(head.as_bytes())?;
             writer.write_all(bytes)?;
         } else {
@@ -217,7 +220,9 @@ mod tests {
     async fn platform_says_where_it_is_and_gives_it() {
         let platform = Platform::start().unwrap();
         let mut connection = Connection::open(&platform.host).await.unwrap();
-        for (path, expected) in [("/v24.0/9000001?phone_number_id=1", "/media/9000001\""), ("/media/9000001", "")] {
+        for (path, expected) in
+            [("/v24.0/9000001?phone_number_id=1", "/media/9000001\""), ("/media/9000001", "")]
+        {
             let mut request = Vec::new();
             write_request(&mut request, "GET", path, &[], b"");
             let answer = connection.call(&request).await.unwrap();

@@ -3,8 +3,8 @@
 //! What is still to be fetched follows from the ledger alone: attachments of messages for which there is neither a
 //! `media.captured` nor a `media.unavailable` event. The projections keep that list, whether anything is fetched or not.
 
-pub(crate) mod digest;
 mod desk;
+pub(crate) mod digest;
 mod document;
 mod fetch;
 mod metrics;

@@ -48,8 +48,7 @@ impl Tries {
         let read = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<File>(&bytes).ok());
         let tries = read.filter(|file| file.ledger == ledger).map(|file| file.tries).unwrap_or_default();
         let key = |message, index| AttachmentKey { message: Seq(message), index };
-        let known =
-            tries.into_iter().map(|(message, index, tried)| (key(message, index), tried)).collect();
+        let known = tries.into_iter().map(|(message, index, tried)| (key(message, index), tried)).collect();
         Self { path, ledger, known, is_changed: false }
     }
 

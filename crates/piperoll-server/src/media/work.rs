@@ -121,7 +121,10 @@ impl Worker {
             let (waiting, next) = match listed.await {
                 Ok(listed) => listed,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "media will be looked for again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "media will be looked for again"
+                    );
                     return false;
                 }
             };
