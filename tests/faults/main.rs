@@ -5,6 +5,7 @@
 mod clock;
 mod disk;
 mod disposal;
+mod lifecycle;
 mod outage;
 mod pool;
 mod race;

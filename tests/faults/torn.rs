@@ -181,7 +181,8 @@ async fn segment_cut_short_under_its_own_name_is_refused_until_it_is_put_back() 
         let error = opened.expect_err("a torn segment is no end of a ledger");
         assert!(matches!(error, EngineError::Fatal { .. }), "{length}: {error:?}");
         let said = error.to_string();
-        let expected = format!("object `{}` is damaged: expected a segment, found {length} bytes", path.display());
+        let expected =
+            format!("object `{}` is damaged: expected a segment, found {length} bytes", path.display());
         assert!(said.contains(&expected), "{length}: {said}");
         assert_eq!(fs::read(scene.ledger().join(path)).unwrap().len(), length, "nothing is written over it");
         // From a copy, as `restore` and `scrub` do from the second store.

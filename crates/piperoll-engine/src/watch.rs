@@ -122,7 +122,8 @@ impl ClockWatch {
     /// stand elsewhere, or until somebody confirms it; and the ledger's own time shows the rest.
     pub(crate) fn new(clock: Arc<dyn Clock>, opening: Opening) -> Self {
         let (now, elapsed) = (clock.now_micros(), clock.elapsed_micros());
-        let Opening { recorded_at, store, remembered: Remembered { unresolved, right }, is_confirmed } = opening;
+        let Opening { recorded_at, store, remembered: Remembered { unresolved, right }, is_confirmed } =
+            opening;
         let is_ahead = recorded_at.0 > 0 && now > recorded_at.0.saturating_add(micros(REST_MAX));
         let is_behind = match right {
             Some(right) => right > now.saturating_add(micros(JUMP_MIN)),
