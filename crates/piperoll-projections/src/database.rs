@@ -96,7 +96,8 @@ impl Projections {
             let mut last: &[u8] = &[];
             for (part, row) in in_order(parts) {
                 let key = row.key;
-                let is_known = || Ok(key == last || facts.get(key).map_err(ProjectionError::database)?.is_some());
+                let is_known =
+                    || Ok(key == last || facts.get(key).map_err(ProjectionError::database)?.is_some());
                 if row.keep_first && is_known()? {
                     continue;
                 }

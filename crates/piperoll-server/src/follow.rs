@@ -34,7 +34,7 @@ const COMMIT_AFTER_FAR: Duration = Duration::from_secs(10);
 const FAR_BEHIND: u64 = 100_000;
 
 /// Events whose documents are made at the same time as others are applied, in batches of the reader.
-const BATCHES_AHEAD: usize = 3;
+const BATCHES_AHEAD: usize = 2;
 
 /// The pause between two passes over new events: one pass over many commits costs less than one over each.
 const READ_EVERY: Duration = Duration::from_millis(200);

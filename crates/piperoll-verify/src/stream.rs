@@ -35,16 +35,16 @@ const SEGMENT_KIB_DEFAULT: u32 = 1_024;
 const DECODED_FACTOR: usize = 3;
 
 /// Units that are read and opened at the same time.
-const UNITS_AHEAD: usize = 48;
+const UNITS_AHEAD: usize = 32;
 
 /// KiB of payloads, stored and opened, of the units that are read and opened at the same time.
-const UNITS_KIB_MAX: u32 = 24 * 1_024;
+const UNITS_KIB_MAX: u32 = 12 * 1_024;
 
 /// Stretches of one unit that are read at the same time.
 const STRETCHES_AHEAD: usize = 8;
 
 /// Most events of a unit.
-const UNIT_EVENTS_MAX: usize = 1_024;
+const UNIT_EVENTS_MAX: usize = 512;
 
 /// Bytes, stored and opened, after which a unit ends; a single larger payload is a unit of its own.
 const UNIT_BYTES_MAX: u64 = 3 * 1024 * 1024;

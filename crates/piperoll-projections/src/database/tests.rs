@@ -138,5 +138,8 @@ fn a_copy_has_what_was_on_the_disk_and_takes_the_place_of_a_missing_file() {
     Projections::put_in_place(&copy, &path).unwrap();
     assert!(!copy.exists());
     let db = Projections::open(&path, LEDGER, CACHE).unwrap();
-    assert_eq!((db.cursor().unwrap(), db.entities(Table::Person, None, 9).unwrap()), (4, vec!["wa:1".to_owned()]));
+    assert_eq!(
+        (db.cursor().unwrap(), db.entities(Table::Person, None, 9).unwrap()),
+        (4, vec!["wa:1".to_owned()])
+    );
 }
