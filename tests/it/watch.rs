@@ -93,6 +93,7 @@ async fn polls_open_degrade_and_close_a_number() {
     let archive = TestArchive::in_memory().await;
     let served = archive.serve_with(Some(platform(&graph))).await;
     let mut observed = wait_for(&served, Kind::AccountObserved, 4).await.len();
+    let _ = archive.clock.advance(HOUR);
     let (state, causes, evidence) = now(&served).await;
     assert_eq!(
         (state.as_str(), &causes[..]),

@@ -18,7 +18,8 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> a
     for (name, meant) in environment.misspelt() {
         tracing::warn!(variable = name, "unknown environment variable; is `{meant}` meant?");
     }
-    let flags = Flags { listen: args.listen, time_zone: global.tz };
+    let flags =
+        Flags { listen: args.listen, time_zone: global.tz, confirms_clock: args.confirm_clock };
     let settings = Settings::load(&directory, flags, &environment)?;
     if settings.whatsapp.app_secrets.is_empty() {
         tracing::warn!(
@@ -49,7 +50,10 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> a
 /// Logs to stderr: text with colours on a terminal, or JSON. `RUST_LOG` chooses what.
 fn start_log(form: LogForm) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A log that cannot be written, such as a file on a full disk, must not stop a request: complaining about it on stderr
+    // would panic there.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     let started = match form {
         LogForm::Json => builder.json().flatten_event(true).try_init(),
         LogForm::Text => {
