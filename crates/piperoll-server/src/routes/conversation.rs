@@ -24,11 +24,12 @@ pub(crate) struct PageParameters {
     /// The time zone of local times, such as `Europe/Berlin`.
     tz: Option<String>,
     /// `all` reads every status, reaction, withdrawal and answer of the page again and proves it.
+    #[param(value_type = Option<String>)]
     proofs: Option<Proofs>,
 }
 
 /// What is proven beside messages and their versions.
-#[derive(Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Proofs {
     All,
