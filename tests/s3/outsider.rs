@@ -2,9 +2,11 @@
 //! the archive's own versions are still read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use piperoll_engine::Settings;
 use piperoll_store::{ObjectKey, S3Mode, Shadow, StoreError, WormStore};
-use piperoll_tests::{Identity, S3Service, TestArchive, message, submit_one};
+use piperoll_tests::{Identity, S3Service, TestArchive, check_receipt, message, quick_settings, submit_one};
 use piperoll_verify::report::FindingCode;
 
 /// An archive with some events on the service.
@@ -144,4 +146,30 @@ async fn bytes_changed_behind_the_gateway_are_named() {
     let report = archive.verify().await;
     let found: Vec<_> = report.findings.iter().filter(|it| it.object.as_deref() == Some(&*name)).collect();
     assert!(found.iter().any(|it| it.code == FindingCode::ObjectChanged), "{report:#?}");
+}
+
+/// A writer that rested while another one went on, and an outsider's delete marker over what that one committed: S3 lets
+/// the name be created again, and what is created then would not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn stale_writer_does_not_acknowledge_what_a_delete_marker_lets_it_create() {
+    let Some(service) = S3Service::find().await else { return };
+    let (archive, _) = filled(&service).await;
+    let rested = Settings { trust_end: Duration::ZERO, ..quick_settings() };
+    let stale = archive.try_open(rested).await.unwrap();
+    let (quick, _) = archive.open_beside("quick").await;
+    let committed = submit_one(&quick, message("quick", "quick")).await.unwrap();
+    let newest = archive.list().await.into_keys().rfind(|name| name.starts_with("log/")).unwrap();
+    let name = service.name(&archive.prefix(&newest));
+    let marker = service.send(Identity::RecordsManager, "DELETE", &name, &[], Vec::new()).await;
+    assert_eq!(marker.status, 204, "{marker:?}");
+    let late = submit_one(&stale, message("late", "late")).await.unwrap();
+    assert_eq!(late.seq.0, committed.seq.0 + 1, "it comes after what was hidden");
+    let report = archive.check_findings(&[FindingCode::ObjectShadowed]).await;
+    assert_eq!(report.findings[0].object.as_deref(), Some(newest.as_str()));
+    assert!(report.is_complete(), "{report:?}");
+    let events = archive.events().await;
+    check_receipt(&events, &committed, "quick");
+    check_receipt(&events, &late, "late");
+    stale.close().await;
+    quick.close().await;
 }

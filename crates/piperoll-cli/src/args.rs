@@ -187,6 +187,9 @@ pub(crate) struct ServeArgs {
     /// Serve the replica although it lacks events that this machine knows of; they are given up for good
     #[arg(long, requires = "replica")]
     pub(crate) accept_loss: bool,
+    /// Say that this host's clock was checked and is right, after a jump that the archive has recorded
+    #[arg(long)]
+    pub(crate) confirm_clock: bool,
     /// Form of the log on stderr
     #[arg(long, value_name = "FORM", value_enum, default_value_t = LogForm::Text)]
     pub(crate) log: LogForm,

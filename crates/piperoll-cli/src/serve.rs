@@ -92,7 +92,11 @@ impl Opened {
                 policies: Arc::new(directory.policy_set()?),
                 state_dir: directory.state(),
             },
-            settings: EngineSettings { recovering, ..engine_settings(&settings.limits) },
+            settings: EngineSettings {
+                recovering,
+                confirms_clock: settings.confirms_clock,
+                ..engine_settings(&settings.limits)
+            },
             index_dir: directory.index(),
             index: Options::default(),
             use_snapshot: !ignores_snapshot,

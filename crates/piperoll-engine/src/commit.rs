@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     Committed,
     /// Another writer created the segment first: reload and sequence again.
     Lost,
+    /// Ours lies over the segment of another writer, which somebody hid while we created it, and counts for nothing.
+    Hidden,
     /// Nothing was committed and nothing will be: the batch can be tried again or given up.
     Refused(StoreError),
     /// The store does not say whether the segment exists: reload before the next commit.
@@ -54,8 +56,18 @@ impl LedgerStore {
     /// Writes the packs and key objects, then the segment. A write whose outcome stays open is tried again after
     /// each of `pauses`.
     ///
-    /// When another writer may have committed since the end was known, it makes sure that the segment counts.
+    /// When another writer may have committed since the end was known, it makes sure that the number is free, and
+    /// afterwards that the segment counts.
     pub(crate) async fn commit(&self, batch: &Batch, pauses: &[Duration], end: &KnownEnd) -> Outcome {
+        if end.is_doubtful() {
+            // Where versions are kept, an outsider's delete marker over a segment of another writer lets the name be
+            // created again. The oldest version counts (`schemas/decisions/0015`), so ours above it would be none.
+            match self.has(&ObjectName::Segment(batch.number)).await {
+                Ok(false) => {}
+                Ok(true) => return Outcome::Lost,
+                Err(error) => return Outcome::Refused(error),
+            }
+        }
         // A crash or failure here leaves unreferenced objects, never a hole.
         let writes = batch.objects.iter().map(|object| self.put_object(batch, object, pauses));
         if let Err(error) = try_join_all(writes).await {
@@ -63,24 +75,18 @@ impl LedgerStore {
         }
         // This line is the commit, and the writer lock: of two writers one creates the next number.
         match self.put_segment(batch, pauses).await {
+            // Asked again: the process may have been stopped in between.
             Outcome::Committed if end.is_doubtful() => self.confirm(batch).await,
             outcome => outcome,
         }
     }
 
-    /// Makes sure that a segment that was created is the first under its name.
-    ///
-    /// Where versions are kept, an outsider's delete marker over a segment of another writer lets the name be created
-    /// again. The oldest version counts (`schemas/decisions/0015`), so a commit of ours above it would be none. It takes
-    /// a writer with an old idea of the end; one that committed or looked a moment ago is not asked.
+    /// Makes sure that a segment that was created is the first version under its name.
     async fn confirm(&self, batch: &Batch) -> Outcome {
         let key = self.key(&ObjectName::Segment(batch.number));
         match self.store.get_original(&key).await {
             Ok(found) if found == batch.segment => Outcome::Committed,
-            Ok(_) => {
-                tracing::error!(object = %key, "a delete marker hid a segment of another writer");
-                Outcome::Lost
-            }
+            Ok(_) => Outcome::Hidden,
             Err(error) => Outcome::Unknown(error),
         }
     }

@@ -49,12 +49,15 @@ fn contradicts(number: SegmentNo, expected: &str, found: &str) -> EngineError {
     ))
 }
 
-/// Reads a segment as it was committed, whatever lies over it.
-async fn read_segment(store: &LedgerStore, number: SegmentNo) -> Result<Bytes, EngineError> {
-    let name = ObjectName::Segment(number);
-    let bytes = store.get(&name).await.map_err(EngineError::unavailable)?;
-    if decode_segment(number, &bytes).is_ok() {
-        return Ok(bytes);
+/// Reads the newest segment as it was committed, whatever lies over it: what comes next attaches to it.
+async fn read_last(store: &LedgerStore, number: SegmentNo) -> Result<Bytes, EngineError> {
+    let key = store.key(&ObjectName::Segment(number));
+    let is_shadowed = store.store.head(&key).await.map_err(EngineError::unavailable)?.shadowed.is_some();
+    if !is_shadowed {
+        let bytes = store.store.get(&key).await.map_err(EngineError::unavailable)?;
+        if decode_segment(number, &bytes).is_ok() {
+            return Ok(bytes);
+        }
     }
     read_original(store, number).await
 }
@@ -126,7 +129,7 @@ pub(crate) async fn recover(
         };
         return Ok(Recovered { tail, checkpoint: None });
     };
-    let bytes = read_segment(store, last).await?;
+    let bytes = read_last(store, last).await?;
     let segment = decode_segment(last, &bytes)?;
     let tail = tail_after(store, &segment, &bytes)?;
     let checkpoint = Checkpoint::open(segment.checkpoint.as_bytes(), std::slice::from_ref(key))

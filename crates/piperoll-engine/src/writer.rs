@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use piperoll_format::{Codec, Seq};
+use piperoll_format::{Codec, ObjectName, Seq};
 use piperoll_policy::PolicySet;
 use piperoll_tlog::hash::NodeHash;
 use piperoll_tlog::note::key::NoteSigner;
@@ -133,6 +133,13 @@ impl Writer {
                         return self.give_up(pending, error);
                     }
                     tokio::time::sleep(self.rival.pause(&mut *self.entropy)).await;
+                }
+                Outcome::Hidden => {
+                    let name = ObjectName::Segment(batch.number);
+                    let error = EngineError::fatal(format!(
+                        "a delete marker hid object `{name}` of another writer; run `piperoll verify` and start again"
+                    ));
+                    return self.give_up(pending, error);
                 }
                 Outcome::Refused(error) => return self.give_up(pending, EngineError::unavailable(error)),
                 Outcome::Unknown(error) => {

@@ -150,6 +150,8 @@ impl Origin {
 pub(crate) struct Flags {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) time_zone: Option<Tz>,
+    /// Whether the operator says that the clock of this host is right.
+    pub(crate) confirms_clock: bool,
 }
 
 /// The settings in effect.
@@ -169,6 +171,8 @@ pub(crate) struct Settings {
     pub(crate) media: Media,
     pub(crate) coverage: Coverage,
     pub(crate) consent: Consent,
+    /// Whether the operator says that the clock of this host is right; never in the file.
+    pub(crate) confirms_clock: bool,
     /// Origin of each key, in the order of [`KEYS`].
     pub(crate) origins: Vec<Origin>,
 }
@@ -229,6 +233,7 @@ impl Settings {
             media: merged.media.unwrap_or_default(),
             coverage: merged.coverage.unwrap_or_default(),
             consent: merged.consent.unwrap_or_default(),
+            confirms_clock: flags.confirms_clock,
             origins,
         })
     }

@@ -197,6 +197,8 @@ fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
             "consent.languages" => (key.variable, "pt=decide, fr = ask"),
             "consent.words_decide_every_purpose" => (key.variable, "true"),
             "consent.buttons" => (key.variable, "decide"),
+            "graph.message_history" | "graph.message_counts" => (key.variable, "true"),
+            "graph.expected_callback" => (key.variable, "https://other.example/hook"),
             "consent.flows" => (key.variable, r#"[{"key": "x", "value": "1", "means": "refused"}]"#),
             "listen" => (key.variable, "127.0.0.1:2"),
             "time_zone" => (key.variable, "Europe/Warsaw"),
@@ -215,7 +217,8 @@ fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
     assert_eq!(secrets, ["new", "old"]);
     assert_eq!(settings.whatsapp.verify_token.unwrap().expose(), "7");
     assert_eq!(settings.limits.commit_wait_us, Some(7));
-    let flags = Flags { listen: Some("127.0.0.1:3".parse().unwrap()), time_zone: Some(Tz::UTC) };
+    let listen = Some("127.0.0.1:3".parse().unwrap());
+    let flags = Flags { listen, time_zone: Some(Tz::UTC), ..Flags::default() };
     let settings = merge(FULL, flags, &variables).unwrap();
     assert_eq!((settings.listen.port(), settings.time_zone), (3, Tz::UTC));
     assert_eq!(settings.origins[..2], [Origin::Flag, Origin::Flag]);

@@ -101,7 +101,7 @@ async fn settings(listen: Option<SocketAddr>, app_secret: &str) -> anyhow::Resul
         Some(listen) => listen,
         None => free_address().await?,
     };
-    let flags = Flags { listen: Some(listen), time_zone: None };
+    let flags = Flags { listen: Some(listen), ..Flags::default() };
     Settings::merge(file, flags, &Environment::default())
 }
 
