@@ -9,7 +9,10 @@ use piperoll_format::{Kind, Seq};
 use piperoll_graph::{GraphClient, GraphOptions, Secret, Timeouts, TokenSource};
 use piperoll_server::{MediaSettings, Platform, RetryPauses};
 use piperoll_store::Clock as _;
-use piperoll_tests::{FakeGraph, GRAPH_TOKEN, GRAPH_VERSION, GraphFault, Served, TestArchive, noise, until};
+use piperoll_tests::{
+    FakeGraph, GRAPH_TOKEN, GRAPH_VERSION, GraphFault, Served, TestArchive, document_mistake,
+    documented_kinds, noise, until,
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -80,6 +83,37 @@ pub(super) async fn wait_for(served: &Served<'_>, kind: Kind, count: usize) -> V
     }
 }
 
+#[test]
+fn every_document_of_the_archive_has_a_schema() {
+    let mut expected = vec![
+        Kind::MediaCaptured,
+        Kind::MediaUnavailable,
+        Kind::MediaText,
+        Kind::SendRequested,
+        Kind::SendAnswered,
+        Kind::AccountObserved,
+        Kind::AssignmentRecorded,
+        Kind::DeviceReported,
+        Kind::CoverageHeartbeat,
+        Kind::CoverageChanged,
+        Kind::FindingReported,
+        Kind::ImportCompleted,
+        Kind::StoreScrubbed,
+        Kind::StoreRepaired,
+        Kind::ReplicaBehind,
+        Kind::ReplicaCaughtUp,
+        Kind::ClockJumped,
+    ];
+    let mut known = documented_kinds();
+    expected.sort_by_key(|kind| kind.as_str());
+    known.sort_by_key(|kind| kind.as_str());
+    assert_eq!(known, expected);
+    for kind in known {
+        assert!(document_mistake(kind, b"{}").is_some() && document_mistake(kind, b"[]").is_some(), "{kind}");
+        assert!(document_mistake(kind, br#"{"more": 1}"#).is_some(), "{kind}");
+    }
+}
+
 /// Waits until the metrics say something.
 async fn metrics_say(served: &Served<'_>, text: &str) {
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
@@ -133,6 +167,10 @@ async fn attachments_of_every_size_are_kept_and_given_back() {
         assert_eq!(answer.header("piperoll-sha256"), Some(&*hex(&bytes)));
     }
     let (by, document) = &captured[0];
+    let mut other = document.clone();
+    other["more"] = json!(1);
+    let other = serde_json::to_vec(&other).unwrap();
+    assert!(document_mistake(Kind::MediaCaptured, &other).is_some(), "a member without a description is one");
     let seq = &document["message_seq"];
     let shown = served.read(&format!("/v1/events/{seq}")).await.ok();
     assert_eq!(shown["attachments"], json!([{"attachment": 0, "state": "captured", "seq": by}]));
@@ -450,8 +488,7 @@ async fn restart_keeps_the_pause_before_the_next_try() {
     };
     let served = archive.serve_with(Some(patient())).await;
     served.deliver(&document("wamid.1", "900")).await.is_status(200);
-    until("the first try", || graph.count("/900") > 0).await;
-    metrics_say(&served, "piperoll_media_waiting 1").await;
+    until("the first try is noted", || archive.state_dir().join("media-tries.json").exists()).await;
     served.close().await;
     let asked = graph.count("/900");
     let served = archive.serve_with(Some(patient())).await;

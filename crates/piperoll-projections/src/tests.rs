@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
 mod consent;
+mod media;
 mod person;
 mod send;
 mod thread;

@@ -55,7 +55,9 @@ impl Worker {
             }
         }
         self.tries.retain(|key| desk.waiting.contains_key(&key));
-        let mut saved_at = Instant::now();
+        // The first failure is kept at once.
+        let now = Instant::now();
+        let mut saved_at = now.checked_sub(SAVE_AFTER).unwrap_or(now);
         loop {
             self.start(&mut desk, &mut tries);
             self.metrics.waiting.set(desk.waiting() as u64);
