@@ -1,6 +1,6 @@
 //! Where the keys of payloads come from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -85,8 +85,11 @@ struct Shared {
 /// The keys of one bucket, as far as its key objects were read.
 #[derive(Default)]
 struct BucketKeys {
-    /// The last key object read; the next listing starts behind it.
+    /// Where the next listing starts: before the key objects of the newest segment that any was read of. A commit that
+    /// failed leaves one under the number that the next commit takes, and the names of both have no order.
     after: Option<ObjectKey>,
+    /// The key objects behind that which were read.
+    newest: HashSet<ObjectKey>,
     /// More than one only where two commits named one key, as after a crash.
     keys: HashMap<KeyId, Vec<Known>>,
     /// Whether keys are taken only from key objects that their segment names. It costs a read for each of them, and is
@@ -137,7 +140,9 @@ impl Shared {
         loop {
             let page = self.store.list(&prefix, keys.after.as_ref(), PAGE).await.map_err(ReadError::store)?;
             let is_last = page.len() < PAGE;
-            let reads: Vec<_> = page.into_iter().map(|meta| self.read(meta)).collect();
+            let last = page.last().map(|meta| meta.key.clone());
+            let new = page.into_iter().filter(|meta| !keys.newest.contains(&meta.key));
+            let reads: Vec<_> = new.map(|meta| self.read(meta)).collect();
             let mut objects = stream::iter(reads).buffered(PARALLEL_READS);
             while let Some((at, found)) = objects.try_next().await? {
                 if let Some((name, object)) = found {
@@ -147,11 +152,14 @@ impl Shared {
                         self.add(bucket, keys, &name, &object).await?;
                     }
                 }
-                keys.after = Some(at);
+                let _new = keys.newest.insert(at);
             }
+            let Some(last) = last else { return Ok(()) };
             if is_last {
+                keys.start_before(&last);
                 return Ok(());
             }
+            keys.after = Some(last);
         }
     }
 
@@ -270,6 +278,14 @@ impl Shared {
 }
 
 impl BucketKeys {
+    /// Lets the next listing start before the key objects of the segment that `last` is of.
+    fn start_before(&mut self, last: &ObjectKey) {
+        let start = last.as_str().rsplit_once('-').and_then(|(start, _)| ObjectKey::new(start).ok());
+        let Some(start) = start else { return self.after = Some(last.clone()) };
+        self.newest.retain(|read| *read > start);
+        self.after = Some(start);
+    }
+
     /// A bucket with nothing but foreign keys means that the caller has the wrong key-encryption key.
     fn check_kek(&self, kek: KekId) -> Result<(), ReadError> {
         let Some((name, other)) = self.under_other_kek.as_ref().filter(|_| self.keys.is_empty()) else {

@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use piperoll_format::{
     Facts, Kek, Kind, ObjectName, Payload, Placement, Provenance, SegmentNo, Seq, Skeleton, SkeletonItem,
 };
-use piperoll_store::WormStore;
+use piperoll_store::{Lock, ObjectKey, WormStore};
 
 use crate::testing::{Draft, TestLedger, bucket, message, own, short_lived};
 use crate::{KeyRequest, KeySource, LedgerReader, NoKeys, ReadError, StoreKeys, find_ledgers};
@@ -203,6 +203,29 @@ async fn forgotten_buckets_have_no_keys_left() {
     assert!(keys.keys(&bucket, &request).await.unwrap()[0].is_some());
     keys.forget_bucket(&bucket).await;
     assert!(keys.keys(&bucket, &request).await.unwrap()[0].is_none());
+}
+
+/// A commit that failed leaves a key object under the number that the next commit takes; a reader that listed it must still
+/// find the key object of that commit, whichever name comes first.
+#[tokio::test]
+async fn key_object_of_a_failed_commit_hides_none_of_the_next() {
+    let mut built = TestLedger::new().await;
+    let bucket = bucket("demo-rest", built.now);
+    built.commit(vec![message("wa:1", "a")]).await;
+    let keys = StoreKeys::new(built.store.clone(), built.ledger, built.kek.clone());
+    let id = |person: &str| built.kek.link_secret().key_id(person, &bucket, 0);
+    let ids = [id("wa:1"), id("wa:2"), id("wa:3")];
+    let request =
+        |nth: usize| [KeyRequest { id: ids[nth], segment: SegmentNo(u64::try_from(nth).unwrap() + 1) }];
+    for nth in 0..2 {
+        let name = format!("{}/keys/{bucket}/{:012}-ffffffffffffffff.keys", built.ledger, nth + 2);
+        let leftover = ObjectKey::new(name).unwrap();
+        built.store.create(&leftover, b"cut off".to_vec().into(), &Lock::NONE).await.unwrap();
+        assert!(keys.keys(&bucket, &request(nth + 1)).await.unwrap()[0].is_none(), "it is not there yet");
+        built.commit(vec![message(&format!("wa:{}", nth + 2), "b")]).await;
+        assert!(keys.keys(&bucket, &request(nth + 1)).await.unwrap()[0].is_some());
+        assert!(keys.keys(&bucket, &request(0)).await.unwrap()[0].is_some());
+    }
 }
 
 #[tokio::test]
