@@ -76,8 +76,9 @@ pub use verify::Depth;
 pub use wire::{
     AliasView, AssigneeView, AttachmentState, AttachmentView, CauseView, ConsentView, ConversationView,
     CoverageListView, CoverageView, DisposalPlanView, DisposalView, DisposedView, EditView, EventView,
-    GapView, GapsView, IntervalView, ItemProofView, LastInboundView, LedgerView, MissingView, MomentView, NameView,
-    NumberView, PayloadState, PersonView, PlaceView, ProblemView, ProofView, ReactionView, ReplicaEndView,
-    ReplicaView, ScrubSideView, ScrubView, SearchView, SendEvidenceView, SignalView, StatusView,
-    TemplateStateView, TemplateView, TokenView, ToldView, TurnView, VersionOfTemplateView, ViolationView,
+    GapView, GapsView, IntervalView, ItemProofView, LastInboundView, LedgerView, MissingView, MomentView,
+    NameView, NumberView, PayloadState, PersonView, PlaceView, ProblemView, ProofView, ReactionView,
+    ReplicaEndView, ReplicaView, ScrubSideView, ScrubView, SearchView, SendEvidenceView, SignalView,
+    StatusView, TemplateStateView, TemplateView, TokenView, ToldView, TurnView, VersionOfTemplateView,
+    ViolationView,
 };

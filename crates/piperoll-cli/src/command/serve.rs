@@ -18,8 +18,7 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> a
     for (name, meant) in environment.misspelt() {
         tracing::warn!(variable = name, "unknown environment variable; is `{meant}` meant?");
     }
-    let flags =
-        Flags { listen: args.listen, time_zone: global.tz, confirms_clock: args.confirm_clock };
+    let flags = Flags { listen: args.listen, time_zone: global.tz, confirms_clock: args.confirm_clock };
     let settings = Settings::load(&directory, flags, &environment)?;
     if settings.whatsapp.app_secrets.is_empty() {
         tracing::warn!(

@@ -4,13 +4,13 @@ use piperoll_format::Kind;
 use piperoll_sources::{Message, Relation};
 use serde_json::Value;
 
-use super::{Cause, counted};
 use super::account::{self, digits, find};
 use super::beat::Beat;
 use super::history::Piece;
 use super::reference::Pointer;
 use super::rhythm::Arrival;
 use super::signal::Signal;
+use super::{Cause, counted};
 use crate::fact::{Facts, Observed, Table};
 use crate::media;
 use crate::time::micros;

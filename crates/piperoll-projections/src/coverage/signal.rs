@@ -96,10 +96,9 @@ pub(super) fn spans(signals: &[Fact<Signal>], now: i64) -> Vec<Span> {
                 let (since, seq) = (fact.at, fact.seq);
                 (aspect, Force { since, state, cause: *cause, until: None, seq, detail: None })
             }
-            Signal::Noted { .. }
-            | Signal::Lost { .. }
-            | Signal::Listed { .. }
-            | Signal::Counted { .. } => continue,
+            Signal::Noted { .. } | Signal::Lost { .. } | Signal::Listed { .. } | Signal::Counted { .. } => {
+                continue;
+            }
         };
         match forces.get_mut(aspect) {
             // The same again is no news; the first notice stays the evidence.

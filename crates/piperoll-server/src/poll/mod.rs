@@ -89,7 +89,13 @@ impl Poller {
     pub(crate) fn start(parts: PollParts) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let polling = Polling { parts, committed: HashMap::new(), heard: 0, phones: HashMap::new(), reconciled: HashMap::new() };
+        let polling = Polling {
+            parts,
+            committed: HashMap::new(),
+            heard: 0,
+            phones: HashMap::new(),
+            reconciled: HashMap::new(),
+        };
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = polling.run() => {}
