@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
-use piperoll_format::{Codec, GROUP_EVENTS_MAX, Genesis, Kind, LedgerId, Submission, SubmissionGroup};
+use piperoll_format::{
+    Codec, GROUP_EVENTS_MAX, Genesis, Kind, LedgerId, Submission, SubmissionGroup, Timestamp,
+};
 use piperoll_policy::PolicySet;
 use piperoll_tlog::note::key::NoteSigner;
 use tokio::sync::{Mutex, oneshot, watch};
@@ -71,12 +73,7 @@ impl Engine {
         let (mut publisher, publishing) = Publisher::start(store.clone(), head_sender.subscribe());
         publisher.reload(&store, &state, recovered.tail.seq).await?;
         let keyring = Arc::new(Mutex::new(keyring));
-        let opening = Opening {
-            recorded_at: recovered.tail.recorded_at,
-            store: store_time(&store).await,
-            remembered: state.clock()?,
-            is_confirmed: settings.confirms_clock,
-        };
+        let opening = opening(&store, &state, recovered.tail.recorded_at, settings.confirms_clock).await?;
         let clock = Arc::new(ClockWatch::new(components.clock, opening));
         let (executor, retry_pauses) = (settings.executor, settings.retry_pauses.clone());
         let rival = Rival::new(settings.rival_patience);
@@ -245,6 +242,16 @@ impl Drop for Engine {
             running.abandon();
         }
     }
+}
+
+/// Returns what is known of the time when a ledger is opened.
+async fn opening(
+    store: &LedgerStore,
+    state: &State,
+    recorded_at: Timestamp,
+    is_confirmed: bool,
+) -> Result<Opening, EngineError> {
+    Ok(Opening { recorded_at, store: store_time(store).await, remembered: state.clock()?, is_confirmed })
 }
 
 /// Returns the time by the store's own clock, if it has one and tells.
