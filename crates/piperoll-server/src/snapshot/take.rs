@@ -368,6 +368,8 @@ impl Inner {
             }
             entries.push(known.cloned().unwrap_or(FileEntry { name, length, pieces: Vec::new() }));
         }
+        // Files with equal content are one piece, which is sent once.
+        let present = Mutex::new(present);
         let stop = stop.child_token();
         let mut sent = stream::iter(jobs)
             .map(|(file, path, offset, length)| {
@@ -383,7 +385,8 @@ impl Inner {
                     })
                     .await?;
                     let stored = sealed.stored();
-                    if !present.contains(&stored.id) {
+                    let is_new = present.lock().unwrap_or_else(PoisonError::into_inner).insert(stored.id);
+                    if is_new {
                         let _stored = self.shelf.put(sealed).await.map_err(Doubt::of)?;
                     }
                     Ok((file, stored))
