@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use tantivy::TantivyError;
+use tantivy::index::SegmentId;
 
 use crate::error::{Doing, IndexError};
 use crate::fields::INDEX_VERSION;
@@ -48,7 +49,7 @@ impl SearchWriter {
 
     fn link_files(&self, from: &Path, to: &Path) -> Result<(), TantivyError> {
         let segments: HashSet<String> =
-            self.shared.index.searchable_segment_ids()?.iter().map(|id| id.uuid_string()).collect();
+            self.shared.index.searchable_segment_ids()?.iter().map(SegmentId::uuid_string).collect();
         for entry in fs::read_dir(from)? {
             let name = entry?.file_name();
             let stem = name.to_str().and_then(|name| name.split_once('.')).map(|(stem, _)| stem);
