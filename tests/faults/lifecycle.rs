@@ -10,7 +10,7 @@ use std::time::Duration;
 use piperoll_engine::{Engine, EngineError, NewLedger, create_ledger};
 use piperoll_format::{Bucket, Kek, LedgerId, Timestamp};
 use piperoll_store::faulty::{Fault, Operation, Outcome};
-use piperoll_store::{FaultyStore, ManualClock, MemoryStore};
+use piperoll_store::{FaultyStore, ManualClock, MemoryStore, WormStore as _};
 use piperoll_tests::{KEK, NOW, ORIGIN, TestArchive, message, numbered_message, submit_one};
 use piperoll_verify::verify::{VerifyOptions, verify_ledger};
 
@@ -118,8 +118,9 @@ async fn play_creation(template: &TestArchive, step: Step, outcome: Outcome, nex
     };
     let answer = answer_of(create_ledger(store.clone(), new(NOW)).await, |_| 0);
     assert!(!store.has_faults(), "the fault was met");
-    // What was applied late is there now.
-    tokio::time::sleep(SHORT * 4).await;
+    if matches!(outcome, Outcome::AppliedLate(_)) {
+        arrived(&store, &format!("{ledger}/{name}")).await;
+    }
     let has_genesis =
         answer == Answer::Done || matches!((step, outcome), (Step::Genesis, Outcome::AppliedLate(_)));
     let again = create_ledger(store.clone(), new(if next == Next::Same { NOW } else { NOW + 1 })).await;
@@ -132,6 +133,16 @@ async fn play_creation(template: &TestArchive, step: Step, outcome: Outcome, nex
     let report = verify_ledger(store, ledger, options).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
     answer
+}
+
+/// Returns when an object with this beginning is there.
+async fn arrived(store: &FaultyStore, prefix: &str) {
+    let arrival = async {
+        while store.list(prefix, None, 1).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), arrival).await.expect("what was applied late arrives");
 }
 
 fn bucket(engine: &Engine) -> Option<Bucket> {
