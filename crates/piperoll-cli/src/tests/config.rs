@@ -98,6 +98,11 @@ expected_callback = "https://archive.example/webhooks/whatsapp"
 message_history = true
 message_counts = false
 
+[snapshot]
+enabled = true
+every_hours = 12
+every_events = 500000
+
 [coverage]
 heartbeat_minutes = 5
 findings_hour = 6
@@ -198,6 +203,8 @@ fn every_documented_variable_stands_above_the_file_and_flags_above_both() {
             "consent.words_decide_every_purpose" => (key.variable, "true"),
             "consent.buttons" => (key.variable, "decide"),
             "graph.message_history" | "graph.message_counts" => (key.variable, "true"),
+            "snapshot.enabled" => (key.variable, "true"),
+            "snapshot.every_events" => (key.variable, "7000"),
             "graph.expected_callback" => (key.variable, "https://other.example/hook"),
             "consent.flows" => (key.variable, r#"[{"key": "x", "value": "1", "means": "refused"}]"#),
             "listen" => (key.variable, "127.0.0.1:2"),
