@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn whatever_is_odd_is_doubted() {
-        let odd: &[(&str, fn(&mut Value))] = &[
+        type Change = fn(&mut Value);
+        let odd: &[(&str, Change)] = &[
             ("version", |m| m["version"] = json!(2)),
             ("index version", |m| m["index"]["version"] = json!(99)),
             ("projections' version", |m| m["projections"]["version"] = json!(99)),
