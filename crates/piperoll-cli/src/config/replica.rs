@@ -68,7 +68,16 @@ impl Replica {
         let compare_locks_hours = self.compare_locks_hours.or(below.compare_locks_hours);
         let Store { url, endpoint, region, mode, profile, records_manager } =
             self.store().over(below.store());
-        Self { url, endpoint, region, mode, profile, records_manager, behind_after_seconds, compare_locks_hours }
+        Self {
+            url,
+            endpoint,
+            region,
+            mode,
+            profile,
+            records_manager,
+            behind_after_seconds,
+            compare_locks_hours,
+        }
     }
 }
 
