@@ -30,10 +30,12 @@ fn gap_of_the_proxy_survives_a_kill() {
         ("PIPEROLL_PROXY_ON_ARCHIVE_FAILURE".to_owned(), "forward".to_owned()),
     ];
     let server = Running::start_ignoring_file_limits(home.path(), "archive", &environment);
+    let token = admin["token"].as_str().unwrap();
+    let mut connection = server.connect().unwrap();
+    // An answer means that the server's start, without which it does not serve, is on the record.
+    assert_eq!(connection.get("/health", token).unwrap().0, 200);
     let limit = Rlimit { current: Some(FILE_BYTES_MAX), maximum: None };
     let _before = prlimit(Some(server.id()), Resource::Fsize, limit).unwrap();
-    let mut connection = server.connect().unwrap();
-    let token = admin["token"].as_str().unwrap();
     let body =
         json!({"messaging_product": "whatsapp", "to": "15550101", "type": "text", "text": {"body": "hi"}});
     let headers = format!(
