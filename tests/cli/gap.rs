@@ -51,10 +51,13 @@ fn gap_of_the_proxy_survives_a_kill() {
     assert_eq!(graph.count("/100/messages"), 2);
     let list = std::fs::read_to_string(home.path().join("archive/state/unrecorded-sends.jsonl")).unwrap();
     assert!(!list.contains("15550101") && !list.contains("EAAG"), "nothing of a person, no token: {list}");
-    let coverage = ask(&["coverage", "100"]);
-    let missing = coverage["missing"].as_array().unwrap();
-    let gap = missing.iter().find(|gap| gap["cause"] == "send-not-archived").unwrap();
-    assert_eq!(gap["count"], 4, "two requests and two answers: {coverage}");
-    assert_eq!(ask(&["coverage", "100"])["missing"], coverage["missing"], "once");
+    let gaps = || {
+        let missing = ask(&["coverage", "100"])["missing"].take();
+        let missing = missing.as_array().unwrap().clone().into_iter();
+        missing.filter(|gap| gap["cause"] == "send-not-archived").collect::<Vec<_>>()
+    };
+    let found = gaps();
+    assert_eq!((found.len(), &found[0]["count"]), (1, &json!(4)), "two requests and two answers: {found:?}");
+    assert_eq!(gaps(), found, "once");
     assert_eq!(ask(&["verify"])["verdict"], "no problems found");
 }
