@@ -30,7 +30,7 @@ const JAPANESE: &str = "血液検査";
 /// A number that left the platform and came back.
 const WITH_GAPS: &str = "100000000000004";
 /// The number whose records the demo policy keeps for five seconds.
-const SHORT_LIVED: &str = "number:100000000000009";
+const SHORT_LIVED: &str = "number:100000000000009 kind:whatsapp.*";
 /// The class of that policy, as buckets begin.
 const SHORT_LIVED_CLASS: &str = "demo/";
 /// How much of a long listing is shown.
