@@ -14,21 +14,10 @@ use piperoll_store::{FaultyStore, ManualClock, MemoryStore, WormStore as _};
 use piperoll_tests::{KEK, NOW, ORIGIN, TestArchive, message, numbered_message, submit_one};
 use piperoll_verify::verify::{VerifyOptions, verify_ledger};
 
+use crate::write::OUTCOMES;
+
 /// When everything about the number 999 may go.
 const DUE: u64 = NOW + 60_000_000;
-
-const SHORT: Duration = Duration::from_millis(2);
-
-const OUTCOMES: [Outcome; 8] = [
-    Outcome::Slow(SHORT),
-    Outcome::AppliedLate(SHORT),
-    Outcome::Lost,
-    Outcome::AppliedButReportedFailed,
-    Outcome::AppliedButReportedExists,
-    Outcome::Unavailable,
-    Outcome::Full,
-    Outcome::Denied,
-];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {

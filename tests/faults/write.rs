@@ -57,7 +57,8 @@ struct Row {
 }
 
 const CREATES: [Write; 3] = [Write::Pack, Write::Keys, Write::Segment];
-const OUTCOMES: [Outcome; 8] = [
+/// Every fault that a single write can meet.
+pub(crate) const OUTCOMES: [Outcome; 8] = [
     Outcome::Slow(Duration::from_millis(2)),
     Outcome::AppliedLate(Duration::from_millis(2)),
     Outcome::Lost,

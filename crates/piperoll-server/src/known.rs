@@ -6,6 +6,7 @@ use piperoll_projections::{ProjectionError, Projections};
 use tokio::sync::watch;
 
 use crate::follow::Progress;
+use crate::place::blocking;
 use crate::project::{Projected, sound};
 
 /// How long somebody who asks waits for the projections to catch up; then they are told what is known.
@@ -53,11 +54,6 @@ impl Known {
         read: impl FnOnce(&Projections) -> Result<T, ProjectionError> + Send + 'static,
     ) -> Result<T, ProjectionError> {
         let known = self.clone();
-        match tokio::task::spawn_blocking(move || known.read_here(read)).await {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // The runtime is closing.
-            Err(_) => std::future::pending().await,
-        }
+        blocking(move || known.read_here(read)).await
     }
 }
