@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use piperoll_engine::{Engine, EngineError, Receipt};
+use piperoll_engine::{Engine, EngineError, Receipt, Settings};
 use piperoll_format::{LedgerId, Seq};
 use piperoll_store::{DirectoryStore, ManualClock};
 use piperoll_tests::{NOW, TestArchive, check_receipt, message, quick_settings, submit_one};
@@ -23,8 +23,11 @@ const DIR: &str = "PIPEROLL_TEST_WRITER_DIR";
 const STATE: &str = "PIPEROLL_TEST_WRITER_STATE";
 const RUN: &str = "PIPEROLL_TEST_WRITER_RUN";
 
-/// How long a writer may be silent.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a writer may lose races before it gives up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a writer may be silent: longer than one that loses needs to say so.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The line that ends the receipts of a writer that was told to stop.
 const IN_ORDER: &str = "end";
@@ -184,7 +187,8 @@ async fn inside_a_writer() {
     let dir = Path::new(&dir);
     let store = DirectoryStore::open(&dir.join("store"), Arc::new(ManualClock::new(NOW))).unwrap();
     let components = TestArchive::writer_of(Arc::new(store), &dir.join(state), run.parse().unwrap());
-    let engine = Engine::open(components, quick_settings()).await.unwrap();
+    let settings = Settings { rival_patience: PATIENCE, ..quick_settings() };
+    let engine = Engine::open(components, settings).await.unwrap();
     let is_told = Arc::new(AtomicBool::new(false));
     let flag = is_told.clone();
     // A thread of its own and not one of the runtime, whose end would wait for it.
