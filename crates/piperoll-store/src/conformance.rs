@@ -26,7 +26,7 @@ const LONG_MICROS: u64 = 600_000_000;
 const RACERS: usize = 32;
 
 /// The properties with what they say, in the order of [`crate::conformance_tests`].
-pub const PROPERTIES: [(&str, &str); 16] = [
+pub const PROPERTIES: [(&str, &str); 17] = [
     ("created_object_is_immutable", "what was created is what is read, and no other call changes it"),
     ("second_create_is_refused", "a second create is refused, also with the same bytes"),
     ("racing_creates_have_one_winner", "of 32 tasks that create one key, exactly one wins"),
@@ -36,6 +36,7 @@ pub const PROPERTIES: [(&str, &str); 16] = [
     ("expired_object_can_be_deleted", "when retention has ended, the object can be deleted"),
     ("ranged_reads_are_exact", "a ranged read gives exactly the range or an error"),
     ("listing_is_ordered_and_paged", "a listing follows the bytes of the keys, and pages add up"),
+    ("folders_are_listed_once", "what keys have in common up to a slash is listed once and in order"),
     ("derived_objects_can_be_replaced", "derived objects are replaced, listed and deleted"),
     ("derived_cannot_replace_locked", "a derived object cannot take the place of a locked one"),
     ("missing_object_is_not_found", "what is not there is not found, by every operation"),
@@ -297,6 +298,23 @@ pub async fn listing_is_ordered_and_paged(fixture: &Fixture) {
     assert!(fixture.store.list(&fixture.prefix, None, 0).await.expect("a listing").is_empty());
 }
 
+/// What keys have in common up to their next slash is listed once and in order.
+pub async fn folders_are_listed_once(fixture: &Fixture) {
+    for name in ["a/x/1", "a/x/2", "a/z", "a-b/y", "a0/y/1", "b/y/1", "c"] {
+        fixture.create(&format!("folders/{name}"), b"1", Lock::NONE).await;
+    }
+    let folders = async |prefix: &str| {
+        let found = fixture.store.folders(&format!("{}folders/{prefix}", fixture.prefix)).await;
+        let found = found.expect("a listing of folders");
+        let names = found.iter().map(|name| name[fixture.prefix.len() + "folders/".len()..].to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(folders("").await, ["a-b/", "a/", "a0/", "b/"]);
+    assert_eq!(folders("a").await, ["a-b/", "a/", "a0/"], "a prefix may end inside a segment");
+    assert_eq!(folders("a/").await, ["a/x/"]);
+    assert!(folders("c").await.is_empty() && folders("nothing/").await.is_empty());
+}
+
 /// Lists everything below `prefix` in pages and returns the names without the fixture's prefix.
 async fn list_paged(fixture: &Fixture, prefix: &str, page_size: usize) -> Vec<String> {
     let prefix = format!("{}{prefix}", fixture.prefix);
@@ -426,6 +444,7 @@ macro_rules! conformance_tests {
             expired_object_can_be_deleted
             ranged_reads_are_exact
             listing_is_ordered_and_paged
+            folders_are_listed_once
             derived_objects_can_be_replaced
             derived_cannot_replace_locked
             missing_object_is_not_found

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod metered;
 pub mod port;
 pub mod probe;
+pub mod recent;
 pub mod s3;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -29,4 +30,5 @@ pub use memory::MemoryStore;
 pub use metered::{Meter, MeteredStore, Reading};
 pub use port::{Enforcement, Lock, LockMode, LockStatus, ObjectMeta, Shadow, StoreDescription, WormStore};
 pub use probe::{ProbeCheck, ProbeOutcome, ProbeReport};
+pub use recent::RecentStore;
 pub use s3::{S3Credentials, S3Error, S3Location, S3Mode, S3Options, S3Store};

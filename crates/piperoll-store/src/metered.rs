@@ -128,6 +128,11 @@ impl WormStore for MeteredStore {
         self.inner.list(prefix, after, limit).await
     }
 
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let _ = self.meter.lists.fetch_add(1, Ordering::Relaxed);
+        self.inner.folders(prefix).await
+    }
+
     async fn extend_retention(&self, key: &ObjectKey, until: u64) -> Result<(), StoreError> {
         self.meter.other();
         self.inner.extend_retention(key, until).await

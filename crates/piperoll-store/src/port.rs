@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::StoreError;
-use crate::key::ObjectKey;
+use crate::key::{KEY_BYTES_MAX, ObjectKey, SEGMENT_BYTES_MAX};
 use crate::probe::ProbeReport;
 
 /// The lock a new object is created under.
@@ -207,6 +207,31 @@ pub trait WormStore: Send + Sync + Debug {
         after: Option<&ObjectKey>,
         limit: usize,
     ) -> Result<Vec<ObjectMeta>, StoreError>;
+
+    /// Returns the parts of keys up to the first slash behind `prefix`, with the slash, in ascending order and each once:
+    /// what a person would call the folders below it. Keys without a further slash are none.
+    ///
+    /// # Errors
+    ///
+    /// As [`WormStore::list`].
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let mut folders = Vec::new();
+        let mut after: Option<ObjectKey> = None;
+        while let Some(object) = self.list(prefix, after.as_ref(), 1).await?.into_iter().next() {
+            let rest = object.key.as_str().get(prefix.len()..).unwrap_or_default();
+            after = match rest.split_once('/') {
+                Some((name, _)) => {
+                    let folder = format!("{prefix}{name}/");
+                    // `z` is the greatest byte that a key may have.
+                    let last = format!("{folder}{}", "z".repeat(SEGMENT_BYTES_MAX.min(KEY_BYTES_MAX.saturating_sub(folder.len()))));
+                    folders.push(folder);
+                    ObjectKey::new(last).ok()
+                }
+                None => Some(object.key),
+            };
+        }
+        Ok(folders)
+    }
 
     /// Moves the end of an object's retention to `until`, in µs since the Unix epoch. It never shortens;
     /// the present date again is a success without effect.

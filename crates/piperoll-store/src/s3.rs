@@ -9,7 +9,7 @@
 //! | locked from the first byte | mode, date and hold are headers of the same PUT; dates are rounded up to whole seconds |
 //! | unharmed on its way | every PUT carries the SHA-256 of its body; a locked PUT without is refused by AWS |
 //! | never changes | **the oldest version is the object**; what others put over it is told and read around |
-//! | derived objects | carry a note and are PUT without condition; their newest version counts |
+//! | derived objects | carry a note; a name that is taken is PUT without condition once its note was seen; their newest version counts |
 //! | deletion | by the records manager's identity, version by version; bypass is never asked for |
 //!
 //! One PUT for one object: services have lost the lock on objects uploaded in parts.
@@ -36,14 +36,13 @@ mod versions;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::PutMode;
 use object_store::client::{HttpConnector, ReqwestConnector};
 
 use crate::clock::Clock;
@@ -100,7 +99,8 @@ impl S3Store {
         let clients = connect::connect(&options, connector)?;
         let S3Options { location, mode, .. } = options;
         let is_unordered = AtomicBool::new(false);
-        Ok(Self { inner: Arc::new(Inner { clients, location, mode, clock, is_unordered }) })
+        let replaced = Mutex::new(None);
+        Ok(Self { inner: Arc::new(Inner { clients, location, mode, clock, is_unordered, replaced }) })
     }
 }
 
@@ -130,7 +130,7 @@ impl WormStore for S3Store {
         };
         let is_locked = retention.is_some() || lock.hold;
         let lock = is_locked.then_some(PutLock { retention, hold: lock.hold });
-        self.inner.put(key, bytes, PutMode::Create, lock).await
+        self.inner.create(key, bytes, lock).await
     }
 
     async fn get(&self, key: &ObjectKey) -> Result<Bytes, StoreError> {
@@ -189,6 +189,15 @@ impl WormStore for S3Store {
             }
         }
         Ok(listed)
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let inner = &self.inner;
+        let folders = versions::folders(inner.api(), &inner.location.name(prefix)).await;
+        let folders = folders.map_err(|error| error::from_page(prefix, error))?;
+        // What has no key is none of this store's.
+        let keyed = folders.iter().filter_map(|name| inner.location.key(name.strip_suffix('/')?));
+        Ok(keyed.map(|key| format!("{key}/")).collect())
     }
 
     async fn extend_retention(&self, key: &ObjectKey, until: u64) -> Result<(), StoreError> {
@@ -250,8 +259,7 @@ impl WormStore for S3Store {
     }
 
     async fn put_derived(&self, key: &ObjectKey, bytes: Bytes) -> Result<(), StoreError> {
-        self.inner.require_derived(key).await?;
-        self.inner.put(key, bytes, PutMode::Overwrite, None).await
+        self.inner.put_derived(key, bytes).await
     }
 
     async fn delete_derived(&self, key: &ObjectKey) -> Result<(), StoreError> {

@@ -1,8 +1,8 @@
 //! What several operations of the store share: puts, reads, and the decision which version of an object counts.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -33,6 +33,8 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     /// Whether the service was seen to list in another order than that of the names' bytes.
     pub(super) is_unordered: AtomicBool,
+    /// The derived object that was replaced last; of those, only the checkpoint is replaced again and again.
+    pub(super) replaced: Mutex<Option<ObjectKey>>,
 }
 
 impl Inner {
@@ -56,15 +58,42 @@ impl Inner {
         }
     }
 
-    pub(super) async fn put(
+    pub(super) async fn create(
+        &self,
+        key: &ObjectKey,
+        bytes: Bytes,
+        lock: Option<PutLock>,
+    ) -> Result<(), StoreError> {
+        self.put_as(key, bytes, PutMode::Create, CREATED, lock).await
+    }
+
+    /// Writes a derived object. A name is first tried as a new one, and asked about when it is taken; what is known to be
+    /// derived is replaced at once.
+    pub(super) async fn put_derived(&self, key: &ObjectKey, bytes: Bytes) -> Result<(), StoreError> {
+        if self.replaced().as_ref() != Some(key) {
+            match self.put_as(key, bytes.clone(), PutMode::Create, DERIVED, None).await {
+                Err(StoreError::AlreadyExists { .. }) => self.require_derived(key).await?,
+                result => return result,
+            }
+            *self.replaced() = Some(key.clone());
+        }
+        self.put_as(key, bytes, PutMode::Overwrite, DERIVED, None).await
+    }
+
+    fn replaced(&self) -> MutexGuard<'_, Option<ObjectKey>> {
+        // A panic elsewhere does not spoil a name.
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn put_as(
         &self,
         key: &ObjectKey,
         bytes: Bytes,
         mode: PutMode,
+        role: &'static str,
         lock: Option<PutLock>,
     ) -> Result<(), StoreError> {
         let attempts = Attempts::default();
-        let role = if mode == PutMode::Create { CREATED } else { DERIVED };
         let mut options = PutOptions { mode, ..PutOptions::default() };
         options.attributes = Attributes::from_iter([(Attribute::Metadata(ROLE.into()), role)]);
         options.extensions.insert(attempts.clone());

@@ -5,7 +5,7 @@
 //! once, **the oldest version is its own**; what lies over it came from somebody else and is reported.
 //! Derived objects are the exception: they are written again and again, and their newest version counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use http::header::SERVER;
@@ -33,6 +33,8 @@ pub(super) struct Page {
     pub(super) versions: Vec<Version>,
     /// Where the next page begins; `None` behind the last one.
     pub(super) next: Option<Position>,
+    /// What names have in common up to the delimiter that was asked for.
+    pub(super) folders: Vec<String>,
     /// Whether the service lists by folders, and only sorts each page.
     pub(super) is_by_folder: bool,
 }
@@ -65,10 +67,21 @@ pub(super) async fn page(
     after: Option<&Position>,
     limit: usize,
 ) -> Result<Page, PageError> {
+    page_of(api, prefix, after, limit, None).await
+}
+
+async fn page_of(
+    api: &Api,
+    prefix: &str,
+    after: Option<&Position>,
+    limit: usize,
+    delimiter: Option<&str>,
+) -> Result<Page, PageError> {
     let limit = limit.clamp(1, PAGE).to_string();
     // Foreign names may have characters that XML cannot carry.
     let mut query =
         vec![("versions", ""), ("encoding-type", "url"), ("max-keys", &limit), ("prefix", prefix)];
+    query.extend(delimiter.map(|delimiter| ("delimiter", delimiter)));
     if let Some(after) = after {
         query.push(("key-marker", &after.name));
         if let Some(version) = &after.version {
@@ -123,6 +136,7 @@ fn parse(text: &str) -> Result<Page, Source> {
                     (Some(version), 2, "IsLatest") => version.is_latest = value == "true",
                     (Some(version), 2, "Size") => version.size = value.parse()?,
                     (_, 1, "Version" | "DeleteMarker") => page.versions.extend(current.take()),
+                    (None, 2, "Prefix") => page.folders.push(std::mem::take(&mut value)),
                     (None, 1, "EncodingType") => is_encoded = value == "url",
                     (None, 1, "IsTruncated") => is_cut = value == "true",
                     (None, 1, "NextKeyMarker") => next.name = std::mem::take(&mut value),
@@ -141,6 +155,7 @@ fn parse(text: &str) -> Result<Page, Source> {
     if is_encoded {
         next.name = percent_decode(&next.name);
         page.versions.iter_mut().for_each(|version| version.name = percent_decode(&version.name));
+        page.folders.iter_mut().for_each(|folder| *folder = percent_decode(folder));
     }
     next.version = next.version.filter(|version| !version.is_empty());
     if is_cut && next.name.is_empty() {
@@ -257,6 +272,29 @@ impl<'a> Listing<'a> {
     }
 }
 
+/// Returns what the names below `prefix` have in common up to their next slash, each once.
+pub(super) async fn folders(api: &Api, prefix: &str) -> Result<BTreeSet<String>, PageError> {
+    let mut folders = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = page_of(api, prefix, after.as_ref(), PAGE, Some("/")).await?;
+        folders.extend(page.folders);
+        // A service that knows no delimiter lists everything.
+        let whole = page.versions.iter().filter_map(|version| folder_of(&version.name, prefix));
+        folders.extend(whole);
+        match page.next {
+            Some(next) if after.as_ref() != Some(&next) => after = Some(next),
+            _ => return Ok(folders),
+        }
+    }
+}
+
+/// Returns the beginning of a name up to the first slash behind `prefix`.
+fn folder_of(name: &str, prefix: &str) -> Option<String> {
+    let end = name.get(prefix.len()..)?.find('/')?;
+    Some(name[..=prefix.len() + end].to_owned())
+}
+
 /// Reads the whole history of one object.
 pub(super) async fn history(api: &Api, name: &str) -> Result<History, PageError> {
     let mut history = History::default();
@@ -300,6 +338,9 @@ mod tests {
         assert_eq!(page.next, Some(Position { name: "b".to_owned(), version: Some("v3".to_owned()) }));
         let last = parse("<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>");
         assert_eq!(last.expect("it is a listing"), Page::default());
+        let folders = "<ListVersionsResult><Prefix>a/</Prefix><CommonPrefixes><Prefix>a/b/</Prefix></CommonPrefixes>\
+            <CommonPrefixes><Prefix>a/c/</Prefix></CommonPrefixes></ListVersionsResult>";
+        assert_eq!(parse(folders).expect("it is a listing").folders, ["a/b/", "a/c/"]);
         let encoded = "<ListVersionsResult><EncodingType>url</EncodingType><Version><Key>a%2Fb%01+c</Key>\
             </Version></ListVersionsResult>";
         assert_eq!(parse(encoded).expect("it is a listing").versions[0].name, "a/b\u{1} c");
