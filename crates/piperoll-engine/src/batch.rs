@@ -10,7 +10,7 @@ use ed25519_dalek::Signer;
 use piperoll_format::{
     Bucket, Class, Codec, EventCore, KeyId, Kind, ObjectDigest, ObjectEntry, ObjectType, PAYLOAD_BYTES_MAX,
     PackBuilder, PayloadRef, RetainUntil, SALT_LEN, SealedPayload, Sealing, Segment, SegmentNo, Seq,
-    SourceDigest, SubjectKey, Submission, SubmissionGroup, Timestamp, WriterKeyId, chain_hash, seal_payload,
+    SourceDigest, Submission, SubmissionGroup, Timestamp, WriterKeyId, chain_hash, seal_payload,
     signed_bytes,
 };
 use piperoll_policy::{Facts, PolicySet, bucket_label, segment_retain_until};
@@ -21,7 +21,7 @@ use rayon::prelude::*;
 
 use crate::components::Entropy;
 use crate::error::EngineError;
-use crate::keyring::{Keyring, NewKeys};
+use crate::keyring::{Keyring, NewKeys, Obtained};
 use crate::ledger::{LedgerStore, Tail};
 use crate::repeat::{BatchSources, Verdict, content_digest, judge_committed, source_digest};
 use crate::state::State;
@@ -66,7 +66,8 @@ pub(crate) struct Batch {
     pub(crate) cores: Vec<EventCore>,
     pub(crate) leaves: Vec<NodeHash>,
     pub(crate) new_keys: NewKeys,
-    pub(crate) key_ids: Vec<KeyId>,
+    /// The keys in its key objects.
+    pub(crate) stored_keys: Vec<(Bucket, Vec<KeyId>)>,
     pub(crate) checkpoint: Arc<str>,
     pub(crate) tail: Tail,
 }
@@ -89,7 +90,7 @@ struct Draft {
     kind: Kind,
     payload: Vec<u8>,
     place: usize,
-    key: Option<(KeyId, Arc<SubjectKey>)>,
+    key: Option<Obtained>,
     source_digest: Option<SourceDigest>,
 }
 
@@ -292,13 +293,13 @@ impl Builder<'_> {
     }
 
     /// Encrypts, packs, chains and signs what was sequenced.
-    pub(crate) fn build(&mut self, tail: &Tail, drafts: Drafts) -> Result<Batch, EngineError> {
+    pub(crate) fn build(&mut self, tail: &Tail, mut drafts: Drafts) -> Result<Batch, EngineError> {
         let sealed = self.seal(tail, &drafts);
         let (packs, references) = pack(&drafts, &sealed);
         let mut objects = packs;
-        let mut key_ids = Vec::new();
-        for object in self.keyring.wrap(self.store, &drafts.new_keys, self.entropy) {
-            key_ids.extend(object.keys.iter().map(|(id, _)| *id));
+        let mut stored_keys = Vec::new();
+        for object in self.keyring.wrap(self.store, &mut drafts.new_keys, self.entropy) {
+            stored_keys.push((object.bucket.clone(), object.keys.iter().map(|(id, _)| *id).collect()));
             let place = drafts.places.iter().find(|place| place.bucket == object.bucket);
             let place = place.expect("a key is made for an event of the batch, whose bucket is a place");
             objects.push(new_object(ObjectType::Keys, place, object.encode()));
@@ -343,7 +344,7 @@ impl Builder<'_> {
             cores,
             leaves,
             new_keys: drafts.new_keys,
-            key_ids,
+            stored_keys,
             checkpoint: checkpoint.into(),
             tail,
         })
@@ -358,7 +359,7 @@ impl Builder<'_> {
             .events
             .iter()
             .map(|draft| match &draft.key {
-                Some((_, key)) => Sealing::Key(key),
+                Some(obtained) => Sealing::Key(&obtained.key),
                 None => Sealing::Clear { salt: salts.next().expect("one for each event without a key") },
             })
             .collect();
@@ -448,7 +449,8 @@ fn pack(drafts: &Drafts, sealed: &[SealedPayload]) -> (Vec<NewObject>, Vec<Paylo
             pack: objects[draft.place].entry.digest.prefix(),
             offset,
             stored: sealed.stored.len() as u64,
-            key: draft.key.as_ref().map(|(id, _)| *id),
+            key: draft.key.as_ref().map(|key| key.id),
+            pseudonym: draft.key.as_ref().and_then(|key| key.first_use),
         });
     let references = references.collect();
     (objects, references)

@@ -4,11 +4,7 @@
 //! A crash in between leaves an order without completion; the objects that are still there stay in the inventory,
 //! so the next plan lists them again.
 
-use std::collections::HashSet;
-
-use piperoll_format::{
-    Bucket, DisposalOrder, KeyId, KeyObject, Kind, ObjectName, Seq, Submission, SubmissionGroup,
-};
+use piperoll_format::{Bucket, DisposalOrder, Kind, ObjectName, Seq, Submission, SubmissionGroup};
 use piperoll_store::StoreError;
 
 use crate::engine::Engine;
@@ -69,7 +65,6 @@ impl Engine {
         if objects.is_empty() {
             return Err(EngineError::Invalid { reason: format!("bucket `{bucket}` has no objects") });
         }
-        let keys = self.keys_of(&objects).await?;
         // They hold what index and projections knew. Derived, so they go without an order, and before there is one.
         snapshot::delete_all(self.store()).await.map_err(EngineError::unavailable)?;
         let order = DisposalOrder {
@@ -100,29 +95,12 @@ impl Engine {
                 Err(error) => disposed.left.push((object.name.clone(), error.to_string())),
             }
         }
-        self.keyring().lock().await.forget(&keys);
-        self.state().forget(&gone, &keys)?;
+        self.keyring().lock().await.forget(bucket);
+        self.state().forget(&gone, Some(bucket))?;
         if disposed.left.is_empty() {
             disposed.completed = Some(self.commit_order(Kind::DisposalCompleted, &order).await?);
         }
         Ok(disposed)
-    }
-
-    async fn keys_of(&self, objects: &[InventoryObject]) -> Result<Vec<KeyId>, EngineError> {
-        let mut ids = HashSet::new();
-        for object in objects {
-            let Ok(name @ ObjectName::Keys { .. }) = ObjectName::parse(&object.name) else { continue };
-            match self.store().get(&name).await {
-                Ok(bytes) => {
-                    let object = KeyObject::decode(&bytes)
-                        .map_err(|error| EngineError::fatal_from("a key object is damaged", error))?;
-                    ids.extend(object.keys.iter().map(|(id, _)| *id));
-                }
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(EngineError::unavailable(error)),
-            }
-        }
-        Ok(ids.into_iter().collect())
     }
 
     async fn commit_order(&self, kind: Kind, order: &DisposalOrder) -> Result<Seq, EngineError> {

@@ -24,6 +24,7 @@ mod repeat;
 mod rival;
 mod running;
 mod snapshot;
+mod spare;
 mod state;
 mod watch;
 mod writer;

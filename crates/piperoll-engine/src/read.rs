@@ -1,7 +1,7 @@
 //! Reading committed events back: to tell a repeat from a conflict, and to replay after a crash.
 
 use piperoll_format::{
-    Codec, EventCore, KeyId, KeyObject, ObjectName, ObjectType, Payload, Segment, SegmentNo, Seq,
+    Bucket, Codec, EventCore, KeyId, KeyObject, ObjectName, ObjectType, Payload, Segment, SegmentNo, Seq,
     open_payload,
 };
 use piperoll_store::StoreError;
@@ -63,22 +63,22 @@ pub(crate) async fn read_event(
 }
 
 /// Reads the ids of the keys that a segment's key objects hold; destroyed objects hold none.
-pub(crate) async fn key_ids(
+pub(crate) async fn stored_keys(
     store: &LedgerStore,
     number: SegmentNo,
     segment: &Segment<'_>,
-) -> Result<Vec<KeyId>, EngineError> {
+) -> Result<Vec<(Bucket, Vec<KeyId>)>, EngineError> {
     let damaged = |error| EngineError::fatal_from("a key object is damaged; run `piperoll verify`", error);
-    let mut ids = Vec::new();
+    let mut keys = Vec::new();
     for entry in segment.objects.iter().filter(|entry| entry.object == ObjectType::Keys) {
         match store.get(&entry.name(number)).await {
             Ok(bytes) => {
                 let object = KeyObject::decode(&bytes).map_err(damaged)?;
-                ids.extend(object.keys.iter().map(|(id, _)| *id));
+                keys.push((entry.bucket.clone(), object.keys.iter().map(|(id, _)| *id).collect()));
             }
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(EngineError::unavailable(error)),
         }
     }
-    Ok(ids)
+    Ok(keys)
 }

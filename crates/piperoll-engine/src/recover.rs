@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use piperoll_format::{
-    Codec, DisposalOrder, EventCore, Genesis, KeyId, Kind, ObjectDigest, ObjectName, Segment, SegmentNo, Seq,
-    Timestamp, chain_hash,
+    Bucket, Codec, DisposalOrder, EventCore, Genesis, KeyId, Kind, ObjectDigest, ObjectName, Segment,
+    SegmentNo, Seq, Timestamp, chain_hash,
 };
 use piperoll_store::StoreError;
 use piperoll_tlog::checkpoint::Checkpoint;
@@ -17,7 +17,7 @@ use crate::components::Recovering;
 use crate::error::EngineError;
 use crate::keyring::Keyring;
 use crate::ledger::{LedgerStore, Tail};
-use crate::read::{key_ids, read_event};
+use crate::read::{read_event, stored_keys};
 use crate::state::{Addition, State};
 
 /// Segments that are read ahead while local state is made again; the largest take about 2 MB each.
@@ -173,21 +173,21 @@ async fn find_end(store: &LedgerStore, cursor: SegmentNo) -> Result<SegmentNo, E
     Ok(SegmentNo(low))
 }
 
-/// A segment that is read before its turn, with the ids of the keys that it brought.
+/// A segment that is read before its turn, with the ids of the keys in its key objects.
 struct ReadAhead {
     number: SegmentNo,
     bytes: Bytes,
-    keys: Vec<KeyId>,
+    keys: Vec<(Bucket, Vec<KeyId>)>,
 }
 
 async fn read_ahead(store: LedgerStore, number: SegmentNo) -> Result<ReadAhead, EngineError> {
     let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
     if let Ok(segment) = decode_segment(number, &bytes) {
-        let keys = key_ids(&store, number, &segment).await?;
+        let keys = stored_keys(&store, number, &segment).await?;
         return Ok(ReadAhead { number, keys, bytes: bytes.clone() });
     }
     let bytes = read_original(&store, number).await?;
-    let keys = key_ids(&store, number, &decode_segment(number, &bytes)?).await?;
+    let keys = stored_keys(&store, number, &decode_segment(number, &bytes)?).await?;
     Ok(ReadAhead { number, bytes, keys })
 }
 
@@ -240,14 +240,15 @@ async fn forget_disposed(
     };
     let document = event.as_ref().and_then(|event| event.payload.parts.first()).ok_or_else(unreadable)?;
     let order = DisposalOrder::decode(document).map_err(|error| unreadable_order(seq, error))?;
-    let mut gone = Vec::new();
+    keyring.forget(&order.bucket);
+    let (mut gone, listed) = (Vec::new(), order.objects.len());
     for (name, _) in order.objects {
         let object = ObjectName::parse(&name).map_err(|error| unreadable_order(seq, error))?;
         if !store.has(&object).await.map_err(EngineError::unavailable)? {
             gone.push(name);
         }
     }
-    state.forget(&gone, &[])
+    state.forget(&gone, Some(&order.bucket).filter(|_| gone.len() == listed))
 }
 
 fn unreadable_order(seq: Seq, error: impl std::error::Error + Send + Sync + 'static) -> EngineError {

@@ -4,25 +4,28 @@
 //! again from the store whenever it is missing, damaged or of another version. Writes are not flushed one by one:
 //! a crash loses the last few, and opening the ledger replays the segments after the cursor.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use piperoll_format::{
     Bucket, ChainHash, EventCore, KeyId, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType,
-    RetainUntil, SegmentNo, Seq, SourceDigest, Timestamp,
+    Pseudonym, RetainUntil, SegmentNo, Seq, SourceDigest, Timestamp,
 };
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::error::EngineError;
 use crate::watch::{Remembered, Unresolved};
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const LEDGER: TableDefinition<'_, &str, [u8; 16]> = TableDefinition::new("ledger");
 /// Source digest → the events that have it, oldest first.
 const SOURCES: TableDefinition<'_, [u8; 16], Vec<u64>> = TableDefinition::new("sources");
-/// Key id → the segment that names its key object.
-const KEYS: TableDefinition<'_, [u8; 16], u64> = TableDefinition::new("keys");
+/// Bucket and key id → the segment that names its key object.
+const KEYS: TableDefinition<'_, (&str, [u8; 16]), u64> = TableDefinition::new("keys");
+/// Bucket and pseudonym → the id of the subject's key.
+const SUBJECTS: TableDefinition<'_, (&str, [u8; 16]), [u8; 16]> = TableDefinition::new("subjects");
 /// First `seq` → segment number.
 const SEGMENTS: TableDefinition<'_, u64, u64> = TableDefinition::new("segments");
 /// Object name → digest, size, retain-until.
@@ -50,7 +53,8 @@ pub(crate) struct Addition<'a> {
     pub(crate) first_seq: Seq,
     pub(crate) cores: &'a [EventCore],
     pub(crate) objects: &'a [ObjectEntry],
-    pub(crate) keys: &'a [KeyId],
+    /// The keys in its key objects.
+    pub(crate) keys: &'a [(Bucket, Vec<KeyId>)],
     /// Chain hash of its last event.
     pub(crate) chain: ChainHash,
 }
@@ -58,14 +62,28 @@ pub(crate) struct Addition<'a> {
 impl Addition<'_> {
     fn buckets_with_orders(&self) -> impl Iterator<Item = &Bucket> {
         let orders = self.cores.iter().filter(|core| core.kind == Kind::DisposalOrdered);
-        orders.filter_map(|core| {
-            let named = |object: &&ObjectEntry| {
-                object.object == ObjectType::Pack
-                    && object.digest.prefix() == core.payload.pack
-                    && *object.bucket.class() == core.class
-            };
-            self.objects.iter().find(named).map(|object| &object.bucket)
-        })
+        orders.filter_map(|core| self.bucket_of(core))
+    }
+
+    fn bucket_of(&self, core: &EventCore) -> Option<&Bucket> {
+        let named = |object: &&ObjectEntry| {
+            object.object == ObjectType::Pack
+                && object.digest.prefix() == core.payload.pack
+                && *object.bucket.class() == core.class
+        };
+        self.objects.iter().find(named).map(|object| &object.bucket)
+    }
+
+    /// Returns the keys that subjects got, in each bucket in the order of the pseudonyms.
+    fn assignments(&self) -> BTreeMap<&Bucket, BTreeMap<Pseudonym, KeyId>> {
+        let mut assignments: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for core in self.cores {
+            let subject = core.payload.pseudonym.zip(core.payload.key);
+            if let Some(((pseudonym, key), bucket)) = subject.zip(self.bucket_of(core)) {
+                let _ = assignments.entry(bucket).or_default().insert(pseudonym, key);
+            }
+        }
+        assignments
     }
 }
 
@@ -141,6 +159,7 @@ impl State {
             let _ = write.open_table(LEDGER).map_err(broken)?.insert("id", ledger.0).map_err(broken)?;
             let _ = write.open_table(SOURCES).map_err(broken)?;
             let _ = write.open_table(KEYS).map_err(broken)?;
+            let _ = write.open_table(SUBJECTS).map_err(broken)?;
             let _ = write.open_table(SEGMENTS).map_err(broken)?;
             let _ = write.open_table(OBJECTS).map_err(broken)?;
             let _ = write.open_table(ORDERS).map_err(broken)?;
@@ -201,15 +220,12 @@ impl State {
         let durability = if durable { Durability::Immediate } else { Durability::None };
         write.set_durability(durability).map_err(broken)?;
         add_sources(&write, additions)?;
+        add_keys(&write, additions)?;
         {
-            let mut keys = write.open_table(KEYS).map_err(broken)?;
             let mut objects = write.open_table(OBJECTS).map_err(broken)?;
             let mut orders = write.open_table(ORDERS).map_err(broken)?;
             let mut segments = write.open_table(SEGMENTS).map_err(broken)?;
             for addition in additions {
-                for key in addition.keys {
-                    let _ = keys.insert(key.0, addition.number.0).map_err(broken)?;
-                }
                 for object in addition.objects {
                     let value = (object.digest.0, object.size, object.retain_until.0.0);
                     let name = object.name(addition.number).to_string();
@@ -240,11 +256,26 @@ impl State {
         digests.iter().map(find).collect()
     }
 
-    /// Returns the segment that names the key object of a key.
-    pub(crate) fn key_segment(&self, key: KeyId) -> Result<Option<SegmentNo>, EngineError> {
+    /// Returns the key that a subject has in a bucket.
+    pub(crate) fn key_of(&self, bucket: &Bucket, pseudonym: Pseudonym) -> Result<Option<KeyId>, EngineError> {
         let read = self.db.begin_read().map_err(broken)?;
-        let found = read.open_table(KEYS).map_err(broken)?.get(key.0).map_err(broken)?;
-        Ok(found.map(|found| SegmentNo(found.value())))
+        let table = read.open_table(SUBJECTS).map_err(broken)?;
+        let found = table.get((&*bucket.to_string(), pseudonym.0)).map_err(broken)?;
+        Ok(found.map(|found| KeyId(found.value())))
+    }
+
+    /// Returns the key object that holds a key, unless it was disposed of.
+    pub(crate) fn key_object(&self, bucket: &Bucket, key: KeyId) -> Result<Option<ObjectName>, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let keys = read.open_table(KEYS).map_err(broken)?;
+        let found = keys.get((&*bucket.to_string(), key.0)).map_err(broken)?;
+        let Some(number) = found.map(|found| SegmentNo(found.value())) else { return Ok(None) };
+        let start = format!("keys/{bucket}/{number}-");
+        let objects = read.open_table(OBJECTS).map_err(broken)?;
+        let first = objects.range(&*start..).map_err(broken)?.next().transpose().map_err(broken)?;
+        let name = first.map(|(name, _)| name.value().to_owned()).filter(|name| name.starts_with(&start));
+        let parsed = name.map(|name| ObjectName::parse(&name)).transpose();
+        parsed.map_err(|_| foreign())
     }
 
     /// Returns the segment that holds an event.
@@ -282,17 +313,20 @@ impl State {
         Ok(inventory)
     }
 
-    /// Forgets the objects of a bucket and the keys in it.
-    pub(crate) fn forget(&self, names: &[String], keys: &[KeyId]) -> Result<(), EngineError> {
+    /// Forgets objects, and the keys and subjects of a bucket.
+    pub(crate) fn forget(&self, names: &[String], bucket: Option<&Bucket>) -> Result<(), EngineError> {
         let write = self.db.begin_write().map_err(broken)?;
         {
             let mut objects = write.open_table(OBJECTS).map_err(broken)?;
             for name in names {
                 let _ = objects.remove(&**name).map_err(broken)?;
             }
-            let mut table = write.open_table(KEYS).map_err(broken)?;
-            for key in keys {
-                let _ = table.remove(key.0).map_err(broken)?;
+            if let Some(bucket) = bucket.map(ToString::to_string) {
+                let all = (&*bucket, [0; 16])..=(&*bucket, [0xff; 16]);
+                let mut keys = write.open_table(KEYS).map_err(broken)?;
+                keys.retain_in(all.clone(), |_, _| false).map_err(broken)?;
+                let mut subjects = write.open_table(SUBJECTS).map_err(broken)?;
+                subjects.retain_in(all, |_, _| false).map_err(broken)?;
             }
         }
         write.commit().map_err(broken)
@@ -317,13 +351,36 @@ fn add_sources(write: &WriteTransaction, additions: &[Addition<'_>]) -> Result<(
     Ok(())
 }
 
+/// Adds where keys are and whose they are.
+fn add_keys(write: &WriteTransaction, additions: &[Addition<'_>]) -> Result<(), EngineError> {
+    let mut keys = write.open_table(KEYS).map_err(broken)?;
+    let mut subjects = write.open_table(SUBJECTS).map_err(broken)?;
+    for addition in additions {
+        for (bucket, ids) in addition.keys {
+            let bucket = bucket.to_string();
+            for id in ids {
+                let _ = keys.insert((&*bucket, id.0), addition.number.0).map_err(broken)?;
+            }
+        }
+        for (bucket, assigned) in addition.assignments() {
+            let bucket = bucket.to_string();
+            for (pseudonym, key) in assigned {
+                let _ = subjects.insert((&*bucket, pseudonym.0), key.0).map_err(broken)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn bucket_of(name: &str) -> Result<Bucket, EngineError> {
     match ObjectName::parse(name) {
         Ok(ObjectName::Pack { bucket, .. } | ObjectName::Keys { bucket, .. }) => Ok(bucket),
-        _ => Err(EngineError::fatal(
-            "the local state database names a foreign object; delete it and start again",
-        )),
+        _ => Err(foreign()),
     }
+}
+
+fn foreign() -> EngineError {
+    EngineError::fatal("the local state database names a foreign object; delete it and start again")
 }
 
 #[cfg(test)]

@@ -239,7 +239,7 @@ impl Writer {
             first_seq: batch.first_seq,
             cores: &batch.cores,
             objects: &entries,
-            keys: &batch.key_ids,
+            keys: &batch.stored_keys,
             chain: batch.tail.chain,
         };
         self.state.add(&[addition], durable)?;

@@ -9,14 +9,16 @@
 //! | 5 | `recorded_at`, microseconds |
 //! | 6 | kind, text |
 //! | 7 | retention class, text |
-//! | 8 | payload reference: {1 commitment, 2 length, 3 pack digest prefix, 4 offset, 5 stored length, 6 key id?} |
+//! | 8 | payload reference: {1 commitment, 2 length, 3 pack digest prefix, 4 offset, 5 stored length, 6 key id?, 7 pseudonym?} |
 //! | 9 | source digest, 16 bytes, optional |
 //! | 10 | writer key id, 4 bytes |
 
 use crate::cbor::{Reader, Writer};
 use crate::class::Class;
 use crate::error::DecodeError;
-use crate::id::{ChainHash, Commitment, DigestPrefix, KeyId, LedgerId, Seq, SourceDigest, WriterKeyId};
+use crate::id::{
+    ChainHash, Commitment, DigestPrefix, KeyId, LedgerId, Pseudonym, Seq, SourceDigest, WriterKeyId,
+};
 use crate::kind::Kind;
 use crate::time::Timestamp;
 
@@ -66,6 +68,8 @@ pub struct PayloadRef {
     pub stored: u64,
     /// The subject's key; `None` for the archive's own events without personal data, which are stored in clear.
     pub key: Option<KeyId>,
+    /// Whose key it is; only in the first event that has the key, which thereby gives it to the subject.
+    pub pseudonym: Option<Pseudonym>,
 }
 
 impl EventCore {
@@ -123,7 +127,7 @@ impl EventCore {
 
 impl PayloadRef {
     fn encode(&self, w: &mut Writer) {
-        w.map(if self.key.is_some() { 6 } else { 5 });
+        w.map(5 + usize::from(self.key.is_some()) + usize::from(self.pseudonym.is_some()));
         w.uint(1).bytes(&self.commitment.0);
         w.uint(2).uint(self.length);
         w.uint(3).bytes(&self.pack.0);
@@ -131,6 +135,9 @@ impl PayloadRef {
         w.uint(5).uint(self.stored);
         if let Some(key) = &self.key {
             w.uint(6).bytes(&key.0);
+        }
+        if let Some(pseudonym) = &self.pseudonym {
+            w.uint(7).bytes(&pseudonym.0);
         }
     }
 
@@ -146,8 +153,15 @@ impl PayloadRef {
                 Some(value) => Some(KeyId::from_slice(value.bytes()?)?),
                 None => None,
             },
+            pseudonym: match map.optional(7)? {
+                Some(value) => Some(Pseudonym::from_slice(value.bytes()?)?),
+                None => None,
+            },
         };
         map.end()?;
+        if payload.pseudonym.is_some() && payload.key.is_none() {
+            return Err(DecodeError::Range { what: "pseudonym", expected: "only beside a key id" });
+        }
         if payload.offset.checked_add(payload.stored).is_none() {
             return Err(DecodeError::Range { what: "payload", expected: "an end below 2^64" });
         }

@@ -70,8 +70,11 @@ bytes_newtype!(
     /// `SHA-256(salt ‖ payload bytes)`: binds a core to a payload without telling anything about it.
     Commitment, 32);
 bytes_newtype!(
-    /// Names one subject's key in one bucket. A keyed hash, so it tells nothing to whoever lacks the ledger's secret.
+    /// Names one subject's key. Random, so it tells nothing about the subject.
     KeyId, 16);
+bytes_newtype!(
+    /// Stands for one subject in one bucket. A keyed hash, so it tells nothing to whoever lacks the ledger's secret.
+    Pseudonym, 16);
 bytes_newtype!(
     /// The first 8 bytes of a pack's or key object's BLAKE3 digest; part of its name.
     DigestPrefix, 8);

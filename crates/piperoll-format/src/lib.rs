@@ -34,8 +34,8 @@ pub use event::{
 };
 pub use genesis::Genesis;
 pub use id::{
-    ChainHash, Commitment, DigestPrefix, KekId, KeyId, LedgerId, ObjectDigest, PieceId, SegmentNo, Seq,
-    SourceDigest, WriterKeyId,
+    ChainHash, Commitment, DigestPrefix, KekId, KeyId, LedgerId, ObjectDigest, PieceId, Pseudonym, SegmentNo,
+    Seq, SourceDigest, WriterKeyId,
 };
 pub use kind::Kind;
 pub use name::ObjectName;

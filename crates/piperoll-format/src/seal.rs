@@ -13,7 +13,7 @@ use crate::class::Bucket;
 use crate::compress::Codec;
 use crate::error::DecodeError;
 use crate::event::PayloadRef;
-use crate::id::{Commitment, KekId, KeyId, LedgerId, Seq, SourceDigest};
+use crate::id::{Commitment, KekId, KeyId, LedgerId, Pseudonym, Seq, SourceDigest};
 use crate::kind::Kind;
 use crate::payload::{SALT_LEN, commitment};
 
@@ -126,9 +126,9 @@ impl std::fmt::Debug for LinkSecret {
 }
 
 impl LinkSecret {
-    /// Names the key of a subject in a bucket. `generation` counts up after an erasure.
+    /// Stands for a subject in a bucket. `generation` counts up after an erasure.
     #[must_use]
-    pub fn key_id(&self, subject: &str, bucket: &Bucket, generation: u64) -> KeyId {
+    pub fn pseudonym(&self, subject: &str, bucket: &Bucket, generation: u64) -> Pseudonym {
         let mut w = Writer::with_capacity(128);
         w.array(5)
             .text("key")
@@ -136,7 +136,7 @@ impl LinkSecret {
             .text(bucket.label())
             .text(subject)
             .uint(generation);
-        KeyId(self.digest(&w.into_bytes()))
+        Pseudonym(self.digest(&w.into_bytes()))
     }
 
     /// Digests an item's source id.

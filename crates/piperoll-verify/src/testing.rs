@@ -238,7 +238,7 @@ impl TestLedger {
             // What concerns nobody is sealed under a key of the whole bucket.
             let of_bucket = (!draft.kind.is_clear()).then(String::new);
             if let Some(subject) = draft.subject.as_ref().or(of_bucket.as_ref()) {
-                let key_id = self.kek.link_secret().key_id(subject, &bucket, 0);
+                let key_id = KeyId(self.kek.link_secret().pseudonym(subject, &bucket, 0).0);
                 if !self.keys.contains_key(&key_id) {
                     let subject_key = SubjectKey::new(self.random());
                     let binding = KeyBinding { ledger: self.ledger, bucket: &bucket, key: key_id };
@@ -260,6 +260,7 @@ impl TestLedger {
                 offset: 0,
                 stored: stored.len() as u64,
                 key: id,
+                pseudonym: None,
             };
             let core = EventCore {
                 ledger: self.ledger,

@@ -66,6 +66,7 @@ fn random_stored_payloads_never_break_the_reader() {
                 offset: 0,
                 stored: 0,
                 key: None,
+                pseudonym: None,
             };
             if let Ok((_, payload)) = open_payload(&mut codec, &salted, &reference, None, place) {
                 assert_eq!(payload.len(), usize::from(*length));

@@ -211,6 +211,7 @@ fn expected_event(event: &sample::Sample) -> Value {
             "offset": core.payload.offset,
             "stored": core.payload.stored,
             "key": core.payload.key.map(|key| key.to_string()),
+            "pseudonym": core.payload.pseudonym.map(|pseudonym| pseudonym.to_string()),
         },
         "source_digest": core.source_digest.map(|digest| digest.to_string()),
         "writer": core.writer.to_string(),

@@ -300,6 +300,7 @@ fn numbers_that_cannot_be_are_refused() {
             offset,
             stored: 2,
             key: None,
+            pseudonym: None,
         };
         EventCore {
             ledger: LedgerId([0; 16]),

@@ -149,6 +149,11 @@ pub(super) fn subject_key(subject: &str) -> [u8; 32] {
     [if subject == NOBODY { 0x04 } else { 0x05 }; 32]
 }
 
+/// Returns the id of the subject's key.
+fn key_id(subject: &str) -> KeyId {
+    KeyId([if subject == NOBODY { 0x64 } else { 0x65 }; 16])
+}
+
 /// Returns the salt of a payload: fixed in clear, otherwise derived from the subject's key.
 pub(super) fn salt(plan: &Plan, seq: u64) -> [u8; SALT_LEN] {
     if plan.stored == Stored::Clear {
@@ -183,7 +188,12 @@ pub(super) fn build() -> Golden {
     for (((plan, stored), offset), seq) in plans.into_iter().zip(stored).zip(offsets).zip(0..) {
         let class = class_of(plan.stored);
         let pack = ObjectDigest::of(&packs[class]).prefix();
-        let core = core(&plan, seq, prev, (pack, offset, stored.len() as u64));
+        let mut core = core(&plan, seq, prev, (pack, offset, stored.len() as u64));
+        let is_first = |key| events.iter().all(|earlier: &Sample| earlier.core.payload.key != Some(key));
+        if core.payload.key.is_some_and(is_first) {
+            let secret = Kek::new(KEK).link_secret();
+            core.payload.pseudonym = Some(secret.pseudonym(subject(&plan.payload), &bucket(class), 0));
+        }
         let encoded = core.encode();
         prev = chain_hash(&encoded);
         let signature = key.sign(&sig_structure(&encoded)).to_bytes();
@@ -393,8 +403,8 @@ fn core(plan: &Plan, seq: u64, prev: ChainHash, place: (DigestPrefix, u64, u64))
             pack: place.0,
             offset: place.1,
             stored: place.2,
-            key: (plan.stored != Stored::Clear)
-                .then(|| secret.key_id(subject(&plan.payload), &bucket(class), 0)),
+            key: (plan.stored != Stored::Clear).then(|| key_id(subject(&plan.payload))),
+            pseudonym: None,
         },
         source_digest: facts.source_id.as_deref().map(|id| secret.source_id(plan.kind, id)),
         writer: writer_key_id(),
@@ -423,19 +433,17 @@ fn sig_structure(core: &[u8]) -> Vec<u8> {
 }
 
 fn key_object() -> KeyObject {
-    let kek = Kek::new(KEK);
-    let secret = kek.link_secret();
-    let bucket = bucket("messages-6y");
-    let mut keys: Vec<(KeyId, [u8; 60])> = [NOBODY, CUSTOMER]
-        .iter()
-        .zip(0..)
-        .map(|(subject, n)| {
-            let key = secret.key_id(subject, &bucket, 0);
-            let binding = KeyBinding { ledger: LEDGER, bucket: &bucket, key };
-            (key, kek.wrap(&SubjectKey::new(subject_key(subject)), [0x70 + n; NONCE_LEN], &binding))
-        })
-        .collect();
-    keys.sort_unstable();
+    let (kek, bucket) = (Kek::new(KEK), bucket("messages-6y"));
+    let wrap = |id: KeyId, key: [u8; 32], nonce: u8| {
+        let binding = KeyBinding { ledger: LEDGER, bucket: &bucket, key: id };
+        (id, kek.wrap(&SubjectKey::new(key), [nonce; NONCE_LEN], &binding))
+    };
+    // The third is a spare: of nobody yet.
+    let keys = vec![
+        wrap(key_id(NOBODY), subject_key(NOBODY), 0x70),
+        wrap(key_id(CUSTOMER), subject_key(CUSTOMER), 0x71),
+        wrap(KeyId([0x66; 16]), [0x06; 32], 0x72),
+    ];
     KeyObject { ledger: LEDGER, bucket, kek: kek.id(), keys }
 }
 

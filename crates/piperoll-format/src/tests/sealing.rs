@@ -23,7 +23,15 @@ fn place() -> impl Strategy<Value = (LedgerId, Seq)> {
 
 /// What a core says of a payload, as far as opening it needs.
 fn reference(commitment: Commitment, length: u64) -> PayloadRef {
-    PayloadRef { commitment, length, pack: DigestPrefix([0; 8]), offset: 0, stored: 0, key: None }
+    PayloadRef {
+        commitment,
+        length,
+        pack: DigestPrefix([0; 8]),
+        offset: 0,
+        stored: 0,
+        key: None,
+        pseudonym: None,
+    }
 }
 
 fn open_clear(codec: &mut Codec, stored: &[u8], length: u64) -> Result<([u8; 32], Vec<u8>), DecodeError> {
@@ -225,7 +233,7 @@ fn digests_are_keyed_hashes_of_arrays() {
     let bucket = Bucket::new("a".parse().expect("a class"), "2026-11").expect("a label");
 
     let key = vec![text("key"), text("a"), text("2026-11"), text("wa:1"), 300.into()];
-    assert_eq!(kek.link_secret().key_id("wa:1", &bucket, 300).0, digest(key)[..]);
+    assert_eq!(kek.link_secret().pseudonym("wa:1", &bucket, 300).0, digest(key)[..]);
     let source = vec![text("source"), text("whatsapp.status"), text("wamid.1")];
     assert_eq!(kek.link_secret().source_id(Kind::WhatsappStatus, "wamid.1").0, digest(source)[..]);
     let content = vec![text("content"), text("unrecognised"), Bytes(b"{".to_vec()), Bytes(b"}".to_vec())];
@@ -238,13 +246,13 @@ fn digests_differ_by_everything_that_goes_in() {
     let bucket = |class: &str, label| Bucket::new(class.parse().expect("a class"), label).expect("a label");
     let (secret, other) = (Kek::new([1; 32]).link_secret(), Kek::new([2; 32]).link_secret());
     let digests = [
-        secret.key_id("wa:1", &bucket("a", "2026-11"), 0).0,
-        secret.key_id("wa:2", &bucket("a", "2026-11"), 0).0,
-        secret.key_id("ledger", &bucket("a", "2026-11"), 0).0,
-        secret.key_id("wa:1", &bucket("b", "2026-11"), 0).0,
-        secret.key_id("wa:1", &bucket("a", "2026-12"), 0).0,
-        secret.key_id("wa:1", &bucket("a", "2026-11"), 1).0,
-        other.key_id("wa:1", &bucket("a", "2026-11"), 0).0,
+        secret.pseudonym("wa:1", &bucket("a", "2026-11"), 0).0,
+        secret.pseudonym("wa:2", &bucket("a", "2026-11"), 0).0,
+        secret.pseudonym("ledger", &bucket("a", "2026-11"), 0).0,
+        secret.pseudonym("wa:1", &bucket("b", "2026-11"), 0).0,
+        secret.pseudonym("wa:1", &bucket("a", "2026-12"), 0).0,
+        secret.pseudonym("wa:1", &bucket("a", "2026-11"), 1).0,
+        other.pseudonym("wa:1", &bucket("a", "2026-11"), 0).0,
         secret.source_id(Kind::WhatsappMessage, "wa:1").0,
         secret.source_id(Kind::WhatsappEcho, "wa:1").0,
         other.source_id(Kind::WhatsappMessage, "wa:1").0,

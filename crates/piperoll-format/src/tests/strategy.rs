@@ -43,14 +43,16 @@ pub(super) fn ranges() -> impl Strategy<Value = Vec<Range<u64>>> {
 
 fn payload_ref() -> impl Strategy<Value = PayloadRef> {
     let pointer = (any::<u64>(), any::<u32>(), any::<u32>());
-    let names = (any::<[u8; 32]>(), any::<[u8; 8]>(), option::of(any::<[u8; 16]>()));
+    let key = option::of((any::<[u8; 16]>(), option::of(any::<[u8; 16]>())));
+    let names = (any::<[u8; 32]>(), any::<[u8; 8]>(), key);
     (pointer, names).prop_map(|((length, offset, stored), (commitment, pack, key))| PayloadRef {
         commitment: Commitment(commitment),
         length,
         pack: DigestPrefix(pack),
         offset: u64::from(offset),
         stored: u64::from(stored),
-        key: key.map(KeyId),
+        key: key.map(|(id, _)| KeyId(id)),
+        pseudonym: key.and_then(|(_, pseudonym)| pseudonym).map(Pseudonym),
     })
 }
 

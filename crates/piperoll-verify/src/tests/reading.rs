@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use piperoll_format::{
-    Facts, Kek, Kind, ObjectName, Payload, Placement, Provenance, SegmentNo, Seq, Skeleton, SkeletonItem,
+    Facts, Kek, KeyId, Kind, ObjectName, Payload, Placement, Provenance, SegmentNo, Seq, Skeleton, SkeletonItem,
 };
 use piperoll_store::{Lock, ObjectKey, WormStore};
 
@@ -191,7 +191,7 @@ async fn forgotten_buckets_have_no_keys_left() {
     let mut built = TestLedger::new().await;
     let bucket = bucket("demo-rest", built.now);
     built.commit(vec![message("wa:1", "a")]).await;
-    let id = built.kek.link_secret().key_id("wa:1", &bucket, 0);
+    let id = KeyId(built.kek.link_secret().pseudonym("wa:1", &bucket, 0).0);
     let keys = StoreKeys::new(built.store.clone(), built.ledger, built.kek.clone());
     let request = [KeyRequest { id, segment: SegmentNo(1) }];
     let too_early = [KeyRequest { id, segment: SegmentNo(0) }];
@@ -213,7 +213,7 @@ async fn key_object_of_a_failed_commit_hides_none_of_the_next() {
     let bucket = bucket("demo-rest", built.now);
     built.commit(vec![message("wa:1", "a")]).await;
     let keys = StoreKeys::new(built.store.clone(), built.ledger, built.kek.clone());
-    let id = |person: &str| built.kek.link_secret().key_id(person, &bucket, 0);
+    let id = |person: &str| KeyId(built.kek.link_secret().pseudonym(person, &bucket, 0).0);
     let ids = [id("wa:1"), id("wa:2"), id("wa:3")];
     let request =
         |nth: usize| [KeyRequest { id: ids[nth], segment: SegmentNo(u64::try_from(nth).unwrap() + 1) }];
