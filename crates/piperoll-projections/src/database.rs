@@ -1,27 +1,36 @@
 //! The database of facts: rows by table, entity and time, with the cursor of the ledger they were folded from.
 
 mod copy;
+mod merge;
+mod run;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use piperoll_format::LedgerId;
-use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+};
 use serde::de::DeserializeOwned;
 
+use self::merge::{Merged, Stored};
+use self::run::{BLOCKS, RUNS, RunWriter};
 use crate::error::ProjectionError;
 use crate::fact::{Fact, Row, Rows, Table, at_and_seq, prefix, time_key};
 
 /// Changed whenever facts are made or read in another way.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const LEDGER: TableDefinition<'_, &str, [u8; 16]> = TableDefinition::new("ledger");
 /// Bucket → its number.
 const BUCKETS: TableDefinition<'_, &str, u32> = TableDefinition::new("buckets");
-/// Key of a fact → number of its bucket, value.
+/// Key of a fact → number of its bucket, value. What comes many at a time stands in runs instead.
 const FACTS: TableDefinition<'_, &[u8], (u32, &[u8])> = TableDefinition::new("facts");
+
+/// So many facts at a time become a run.
+const RUN_MIN: usize = 8_192;
 
 /// The facts of one ledger on local disk. Cheap to clone; one writer at a time, any number of readers.
 #[derive(Clone, Debug)]
@@ -80,35 +89,30 @@ impl Projections {
     /// # Errors
     /// [`ProjectionError`]; nothing was added then.
     pub fn add(&self, parts: &[Rows], cursor: u64, durable: bool) -> Result<(), ProjectionError> {
+        let many = parts.iter().map(Rows::len).sum::<usize>() >= RUN_MIN;
+        self.add_as(parts, cursor, durable, many)
+    }
+
+    /// Adds facts, as a run where they are many.
+    fn add_as(&self, parts: &[Rows], cursor: u64, durable: bool, many: bool) -> Result<(), ProjectionError> {
         let database = self.database();
-        let mut write = database.begin_write().map_err(ProjectionError::database)?;
-        let durability = if durable { Durability::Immediate } else { Durability::None };
-        write.set_durability(durability).map_err(ProjectionError::database)?;
-        // After a crash the database opens at once instead of being searched from end to end.
-        write.set_quick_repair(durable);
+        let write = begin_write(&database, durable)?;
         {
             let mut buckets = write.open_table(BUCKETS).map_err(ProjectionError::database)?;
-            let mut facts = write.open_table(FACTS).map_err(ProjectionError::database)?;
             let numbers = parts
                 .iter()
                 .map(|part| part.buckets().iter().map(|name| number_of(&mut buckets, name)).collect())
                 .collect::<Result<Vec<Vec<u32>>, _>>()?;
-            let mut last: &[u8] = &[];
-            for (part, row) in in_order(parts) {
-                let key = row.key;
-                let is_known =
-                    || Ok(key == last || facts.get(key).map_err(ProjectionError::database)?.is_some());
-                if row.keep_first && is_known()? {
-                    continue;
-                }
-                last = key;
-                let value = (numbers[part][row.bucket], row.value);
-                facts.insert(key, value).map_err(ProjectionError::database)?;
+            if many {
+                add_run(&write, parts, &numbers)?
+            } else {
+                add_single(&write, parts, &numbers)?
             }
             let mut meta = write.open_table(META).map_err(ProjectionError::database)?;
             meta.insert("cursor", cursor).map_err(ProjectionError::database)?;
         }
-        write.commit().map_err(ProjectionError::database)
+        write.commit().map_err(ProjectionError::database)?;
+        if many { run::merge(&database) } else { Ok(()) }
     }
 
     /// Returns the facts of an entity in a span of time (both ends included), oldest first, at most `limit`.
@@ -158,21 +162,23 @@ impl Projections {
         };
         let (start, end) = (bound(*span.start(), 0), bound(*span.end(), u8::MAX));
         let read = self.database().begin_read().map_err(ProjectionError::database)?;
-        let facts = read.open_table(FACTS).map_err(ProjectionError::database)?;
-        let mut range = facts.range(start.as_slice()..=end.as_slice()).map_err(ProjectionError::database)?;
+        let mut facts = Merged::new(&read, &start, &end, newest_first)?;
         let mut found = Vec::new();
         while found.len() < limit {
-            let Some(row) = (if newest_first { range.next_back() } else { range.next() }) else { break };
-            let (key, value) = row.map_err(ProjectionError::database)?;
-            let (at, seq) = at_and_seq(key.value()).ok_or_else(|| rebuild("a key of another form"))?;
-            let value = serde_json::from_slice(value.value().1)
-                .map_err(|error| rebuild(&format!("a fact of another form: {error}")))?;
-            found.push(Fact { at, seq, value });
+            let read = |fact: Stored<'_>| {
+                let (at, seq) = at_and_seq(fact.key).ok_or_else(|| rebuild("a key of another form"))?;
+                let value = serde_json::from_slice(fact.value)
+                    .map_err(|error| rebuild(&format!("a fact of another form: {error}")))?;
+                Ok(Fact { at, seq, value })
+            };
+            let Some(fact) = facts.next_with(read)?.transpose()? else { break };
+            found.push(fact);
         }
         Ok(found)
     }
 
-    /// Returns up to `limit` entities of a table that come after `after`, in byte order.
+    /// Returns up to `limit` entities of a table that come after `after`, in byte order. Conversations and items are not
+    /// listed.
     ///
     /// # Errors
     /// [`ProjectionError`].
@@ -183,7 +189,6 @@ impl Projections {
         limit: usize,
     ) -> Result<Vec<String>, ProjectionError> {
         let read = self.database().begin_read().map_err(ProjectionError::database)?;
-        let facts = read.open_table(FACTS).map_err(ProjectionError::database)?;
         // Behind every key of `after`: its closing zero byte becomes a one.
         let behind = |entity: &str| {
             let mut key = prefix(table, entity);
@@ -194,12 +199,11 @@ impl Projections {
         let end = [table as u8 + 1];
         let mut found = Vec::new();
         while found.len() < limit {
-            let mut range =
-                facts.range(start.as_slice()..end.as_slice()).map_err(ProjectionError::database)?;
-            let Some(row) = range.next() else { break };
-            let (key, _) = row.map_err(ProjectionError::database)?;
-            let name = key.value()[1..].split(|byte| *byte == 0).next().unwrap_or_default();
-            let name = String::from_utf8_lossy(name).into_owned();
+            let name = |fact: Stored<'_>| {
+                let name = fact.key[1..].split(|byte| *byte == 0).next().unwrap_or_default();
+                String::from_utf8_lossy(name).into_owned()
+            };
+            let Some(name) = Merged::new(&read, &start, &end, false)?.next_with(name)? else { break };
             start = behind(&name);
             found.push(name);
         }
@@ -232,15 +236,66 @@ impl Projections {
     }
 }
 
+fn begin_write(database: &Database, durable: bool) -> Result<WriteTransaction, ProjectionError> {
+    let mut write = database.begin_write().map_err(ProjectionError::database)?;
+    let durability = if durable { Durability::Immediate } else { Durability::None };
+    write.set_durability(durability).map_err(ProjectionError::database)?;
+    // After a crash the database opens at once instead of being searched from end to end.
+    write.set_quick_repair(durable);
+    Ok(write)
+}
+
+/// Adds facts each for itself. `numbers` are those of the buckets of each part.
+fn add_single(write: &WriteTransaction, parts: &[Rows], numbers: &[Vec<u32>]) -> Result<(), ProjectionError> {
+    let mut facts = write.open_table(FACTS).map_err(ProjectionError::database)?;
+    let mut last: &[u8] = &[];
+    for (part, row) in in_order(parts) {
+        let key = row.key;
+        let is_known = || Ok(key == last || facts.get(key).map_err(ProjectionError::database)?.is_some());
+        if row.keep_first && is_known()? {
+            continue;
+        }
+        last = key;
+        facts.insert(key, (numbers[part][row.bucket], row.value)).map_err(ProjectionError::database)?;
+    }
+    Ok(())
+}
+
+/// Adds facts as a run of their own. One that says the same as another run's is left out by whoever reads both.
+fn add_run(write: &WriteTransaction, parts: &[Rows], numbers: &[Vec<u32>]) -> Result<(), ProjectionError> {
+    let mut runs = write.open_table(RUNS).map_err(ProjectionError::database)?;
+    let last = runs.last().map_err(ProjectionError::database)?.map(|(run, _)| run.value());
+    let run = last.map_or(0, |run| run + 1);
+    let mut blocks = write.open_table(BLOCKS).map_err(ProjectionError::database)?;
+    let mut writer = RunWriter::new(run, &mut blocks);
+    let mut last: &[u8] = &[];
+    for (part, row) in in_order(parts) {
+        // The first of one key is that of the first event.
+        if row.key != last {
+            writer.push(Stored { key: row.key, bucket: numbers[part][row.bucket], value: row.value })?;
+        }
+        last = row.key;
+    }
+    let facts = writer.finish()?;
+    runs.insert(run, facts).map_err(ProjectionError::database)?;
+    Ok(())
+}
+
 /// Returns all rows by key, each with the position of its part; of rows with one key the first comes first. Neighbours
 /// in the order of keys fall on the same pages.
 fn in_order(parts: &[Rows]) -> impl Iterator<Item = (usize, Row<'_>)> {
     let rows = parts.iter().enumerate();
-    let mut rows: Vec<(usize, usize)> =
-        rows.flat_map(|(part, rows)| (0..rows.len()).map(move |at| (part, at))).collect();
+    let mut rows: Vec<([u64; 2], u32, u32)> = rows
+        .flat_map(|(part, rows)| (0..rows.len()).map(move |at| (rows.get(at).begin, nth(part), nth(at))))
+        .collect();
+    let get = |part: u32, at: u32| parts[part as usize].get(at as usize);
     // The stable sort merges parts that are sorted, and keeps their order.
-    rows.sort_by(|a, b| parts[a.0].get(a.1).key.cmp(parts[b.0].get(b.1).key));
-    rows.into_iter().map(|(part, at)| (part, parts[part].get(at)))
+    rows.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| get(a.1, a.2).key.cmp(get(b.1, b.2).key)));
+    rows.into_iter().map(move |(_, part, at)| (part as usize, get(part, at)))
+}
+
+fn nth(position: usize) -> u32 {
+    u32::try_from(position).expect("what is added at a time fits memory many times")
 }
 
 fn rebuild(reason: &str) -> ProjectionError {
@@ -271,6 +326,8 @@ fn begin(database: &Database, ledger: LedgerId) -> Result<(), ProjectionError> {
         of.insert("id", ledger.0).map_err(ProjectionError::database)?;
         write.open_table(BUCKETS).map_err(ProjectionError::database)?;
         write.open_table(FACTS).map_err(ProjectionError::database)?;
+        write.open_table(BLOCKS).map_err(ProjectionError::database)?;
+        write.open_table(RUNS).map_err(ProjectionError::database)?;
     }
     write.commit().map_err(ProjectionError::database)
 }
@@ -325,16 +382,19 @@ fn copy_without(from: &Database, to: &Database, bucket: &str) -> Result<u64, Pro
                 copied.insert(name.value(), number.value()).map_err(ProjectionError::database)?;
             }
         }
-        let facts = read.open_table(FACTS).map_err(ProjectionError::database)?;
-        let mut kept = write.open_table(FACTS).map_err(ProjectionError::database)?;
-        for row in facts.iter().map_err(ProjectionError::database)? {
-            let (key, value) = row.map_err(ProjectionError::database)?;
-            if Some(value.value().0) == gone {
-                left_out += 1;
-            } else {
-                kept.insert(key.value(), value.value()).map_err(ProjectionError::database)?;
-            }
-        }
+        let mut facts = Merged::all(&read)?;
+        let mut blocks = write.open_table(BLOCKS).map_err(ProjectionError::database)?;
+        let mut kept = RunWriter::new(0, &mut blocks);
+        let copy = |kept: &mut RunWriter<'_, '_>, fact: Stored<'_>| {
+            let is_gone = Some(fact.bucket) == gone;
+            left_out += u64::from(is_gone);
+            if is_gone { Ok(()) } else { kept.push(fact) }
+        };
+        let mut copy = copy;
+        while facts.next_with(|fact| copy(&mut kept, fact))?.transpose()?.is_some() {}
+        let kept = kept.finish()?;
+        let mut runs = write.open_table(RUNS).map_err(ProjectionError::database)?;
+        runs.insert(0, kept).map_err(ProjectionError::database)?;
         let mut meta = write.open_table(META).map_err(ProjectionError::database)?;
         meta.insert("cursor", cursor(from)?).map_err(ProjectionError::database)?;
     }

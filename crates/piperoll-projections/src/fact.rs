@@ -50,9 +50,10 @@ tables! {
     Person = 1,
     /// Entity: a business number's id. Who it was assigned to.
     Assignment = 2,
-    /// Entity: `<number>:<counterpart>` as in [`Message::conversation`]. Everything that belongs to it.
+    /// Entity: `<number>:<counterpart>` as in [`Message::conversation`]. Everything that belongs to it. Not listed.
     Conversation = 3,
     /// Entity: the source id (wamid) of a message. Events that are about it: itself, statuses, edits, reactions.
+    /// Not listed.
     Item = 4,
     /// Entity: an alias of a person. Signals of consent.
     Consent = 5,
@@ -62,7 +63,7 @@ tables! {
     Send = 7,
     /// Entity: a business number's id. What opens, closes or degrades its capture.
     Coverage = 8,
-    /// Entity: a business number's id. One fact an hour with what was received, for its rhythm.
+    /// Entity: a business number's id. What was received, for its rhythm.
     Rhythm = 9,
     /// Entity: a business number's id. References to items that were not seen when they were made.
     Dangling = 10,
@@ -106,6 +107,8 @@ pub struct Rows {
 /// Where the value and, right behind it, the key of a row are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
+    /// The first bytes of the key: most comparisons need no others.
+    begin: [u64; 2],
     value: u32,
     key: u32,
     end: u32,
@@ -116,6 +119,8 @@ struct Slot {
 /// One of [`Rows`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
+    /// The first bytes of the key, which sort as it does.
+    pub(crate) begin: [u64; 2],
     pub(crate) key: &'a [u8],
     /// Whether a fact that already has this key stays instead.
     pub(crate) keep_first: bool,
@@ -147,7 +152,7 @@ impl Rows {
     pub fn sort(&mut self) {
         let bytes = &self.bytes;
         let key = |slot: &Slot| &bytes[slot.key as usize..slot.end as usize];
-        self.rows.sort_by(|a, b| key(a).cmp(key(b)));
+        self.rows.sort_by(|a, b| a.begin.cmp(&b.begin).then_with(|| key(a).cmp(key(b))));
     }
 
     /// Returns the buckets of the rows.
@@ -159,6 +164,7 @@ impl Rows {
     pub(crate) fn get(&self, at: usize) -> Row<'_> {
         let slot = &self.rows[at];
         Row {
+            begin: slot.begin,
             key: &self.bytes[slot.key as usize..slot.end as usize],
             keep_first: slot.keep_first,
             bucket: slot.bucket as usize,
@@ -174,7 +180,8 @@ impl Rows {
             self.buckets.push(bucket.to_owned());
         }
         let bucket = u32::try_from(self.buckets.len() - 1).expect("there are no more buckets than rows");
-        self.rows.push(Slot { value, key: at, end: self.end(), bucket, keep_first });
+        let begin = begin(&self.bytes[at as usize..]);
+        self.rows.push(Slot { begin, value, key: at, end: self.end(), bucket, keep_first });
     }
 
     fn end(&self) -> u32 {
@@ -202,6 +209,9 @@ pub(crate) struct Daily<T> {
     /// What it says.
     pub(crate) said: T,
 }
+
+/// Bytes of a digest that stand for an entity.
+const DIGEST_BYTES: usize = 16;
 
 /// The longest entity in bytes; a longer one is cut, so that no sender can make keys without limit.
 const ENTITY_BYTES_MAX: usize = 512;
@@ -238,6 +248,14 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// Returns the first bytes of a key as numbers. They sort as keys do, as far as they differ: no key is the start of
+/// another one, nor so short.
+fn begin(key: &[u8]) -> [u64; 2] {
+    let number =
+        |at: usize| key.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    [number(0), number(8)]
+}
+
 /// The key of a fact: its table and entity, its time, and what tells it from others of that time.
 struct Key<'a> {
     table: Table,
@@ -264,6 +282,12 @@ pub(crate) fn prefix(table: Table, entity: &str) -> Vec<u8> {
 }
 
 fn write_prefix(table: Table, entity: &str, key: &mut Vec<u8>) {
+    if matches!(table, Table::Conversation | Table::Item) {
+        // Long and many, and never listed: their digest takes less, and tells them apart by its first bytes.
+        key.push(table as u8);
+        key.extend_from_slice(&Sha256::digest(entity)[..DIGEST_BYTES]);
+        return;
+    }
     let entity = &entity.as_bytes()[..entity.len().min(ENTITY_BYTES_MAX)];
     key.push(table as u8);
     // A zero byte ends the entity, so none may stand in it; JSON text can hold one, identifiers never need it.

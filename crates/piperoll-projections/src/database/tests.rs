@@ -143,3 +143,90 @@ fn a_copy_has_what_was_on_the_disk_and_takes_the_place_of_a_missing_file() {
         (4, vec!["wa:1".to_owned()])
     );
 }
+
+/// A few hundred facts of few entities and times, of which some repeat.
+fn many(seed: u64) -> Vec<(u64, Table, String, i64, bool)> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let tables = [Table::Person, Table::Item, Table::Rhythm];
+    let mut all = Vec::new();
+    for nth in 0..300 {
+        let table = tables[usize::try_from(next(3)).unwrap()];
+        let (entity, at) = (format!("e{}", next(6)), i64::try_from(next(50)).unwrap() - 20);
+        all.push((seed * 1_000 + nth, table, entity, at, table == Table::Person && next(2) == 0));
+    }
+    all
+}
+
+fn folded(facts: &[(u64, Table, String, i64, bool)], bucket: &str) -> Vec<Rows> {
+    let (payload, message) = (Payload::default(), Message::default());
+    let part = |facts: &[(u64, Table, String, i64, bool)]| {
+        let mut rows = Rows::default();
+        for (seq, table, entity, at, is_daily) in facts {
+            let observed = Observed {
+                seq: *seq,
+                kind: Kind::WhatsappMessage,
+                recorded_at: Timestamp(0),
+                bucket,
+                payload: &payload,
+                message: &message,
+            };
+            let mut put = Facts::of(&observed, &mut rows);
+            match is_daily {
+                true => put.put_daily(*table, entity, *at, &"same"),
+                // Long enough that a run has several blocks.
+                false => put.put(*table, entity, *at, &"x".repeat(300)),
+            }
+        }
+        rows.sort();
+        rows
+    };
+    facts.chunks(70).map(part).collect()
+}
+
+#[test]
+fn facts_read_the_same_whether_they_came_single_or_in_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let single = Projections::open(&dir.path().join("single.redb"), LEDGER, CACHE).unwrap();
+    let mixed = Projections::open(&dir.path().join("mixed.redb"), LEDGER, CACHE).unwrap();
+    // Enough for runs to be merged more than once.
+    for nth in 0..25 {
+        let parts = folded(&many(nth + 1), if nth % 2 == 0 { "a/2026-11" } else { "b/2026-11" });
+        single.add_as(&parts, nth, nth == 24, false).unwrap();
+        mixed.add_as(&parts, nth, nth == 24, nth % 6 != 5).unwrap();
+        run::merge(&mixed.database()).unwrap();
+    }
+    let runs = |db: &Projections| run::runs(&db.database().begin_read().unwrap()).unwrap().len();
+    assert_eq!(runs(&single), 0);
+    assert!((1..16).contains(&runs(&mixed)), "{}", runs(&mixed));
+    let same = || {
+        for table in [Table::Person, Table::Item, Table::Rhythm] {
+            for entity in (0..7).map(|nth| format!("e{nth}")) {
+                for (from, to) in [(i64::MIN, i64::MAX), (-5, 5), (3, 3), (40, 50)] {
+                    for limit in [1, 10, usize::MAX] {
+                        let oldest = |db: &Projections| {
+                            db.facts::<serde_json::Value>(table, &entity, from..=to, limit)
+                        };
+                        assert_eq!(oldest(&single).unwrap(), oldest(&mixed).unwrap());
+                        let newest = |db: &Projections| {
+                            db.newest::<serde_json::Value>(table, &entity, from..=to, limit)
+                        };
+                        assert_eq!(newest(&single).unwrap(), newest(&mixed).unwrap());
+                    }
+                }
+            }
+        }
+        let entities = |db: &Projections| db.entities(Table::Rhythm, Some("e1"), 9).unwrap();
+        assert_eq!(entities(&single), ["e2", "e3", "e4", "e5"]);
+        assert_eq!(entities(&single), entities(&mixed));
+    };
+    same();
+    assert_eq!(single.forget("a/2026-11").unwrap(), mixed.forget("a/2026-11").unwrap());
+    assert_eq!(mixed.forget("a/2026-11").unwrap(), 0);
+    same();
+}
