@@ -24,6 +24,7 @@
 //! an open removes only what dead writers left. It must be on the same file system as all objects, and that
 //! must know hard links.
 
+mod direct;
 mod error;
 mod flush;
 mod hold;

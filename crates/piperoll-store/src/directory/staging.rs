@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::direct::write_all;
 use super::lock::{CREATED_MODE, DERIVED_MODE, record_date};
 use crate::key::STAGING;
 
@@ -49,7 +50,7 @@ impl Staging {
     /// Writes a created object with its recorded date, and flushes bytes, mode and date.
     pub(super) fn write_created(&self, bytes: &[u8], retain_until: Option<u64>) -> io::Result<Staged> {
         self.write(CREATED_MODE, |file| {
-            file.write_all(bytes)?;
+            write_all(file, bytes)?;
             record_date(file, retain_until)?;
             file.sync_all()
         })
