@@ -55,7 +55,9 @@ codes! {
     FrontierMismatch = "frontier-mismatch",
     /// The genesis object is not valid, or that of another ledger.
     GenesisInvalid = "genesis-invalid",
-    /// An object holds keys that cannot be those of the payloads.
+    /// A key was given twice, is in two key objects, or is used before it was given.
+    KeyMisassigned = "key-misassigned",
+    /// The key of a payload is in no key object of its bucket.
     KeyMissing = "key-missing",
     /// The ledger was signed by another key than the one that is trusted.
     KeyUnknown = "key-unknown",

@@ -9,7 +9,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use piperoll_format::{
     Bucket, ChainHash, Class, Codec, Dictionary, DisposalOrder, EventCore, Facts, Genesis, Kek, KeyBinding,
     KeyId, KeyObject, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType, PackBuilder,
-    Payload, PayloadRef, Provenance, RetainUntil, SealedPayload, Sealing, Segment, SegmentNo, Seq,
+    Payload, PayloadRef, Provenance, Pseudonym, RetainUntil, SealedPayload, Sealing, Segment, SegmentNo, Seq,
     SubjectKey, Timestamp, WriterKeyId, chain_hash, seal_payload, signed_bytes,
 };
 use piperoll_policy::{Policy, PolicySet, bucket_label, segment_retain_until};
@@ -59,6 +59,13 @@ pub(crate) struct TestLedger {
     pub(crate) chain: ChainHash,
     pub(crate) frontier: Frontier,
     keys: HashMap<KeyId, SubjectKey>,
+    subjects: HashMap<Pseudonym, KeyId>,
+    /// Keys that are in the store and that nobody has.
+    free: HashMap<Bucket, Vec<KeyId>>,
+    /// How many keys more each key object gets.
+    pub(crate) spares: usize,
+    /// A key object that the next segment names as well.
+    pub(crate) again: Option<(Bucket, Vec<u8>)>,
     counter: u64,
     codec: Codec,
     /// Changes encoded cores before they are chained and signed.
@@ -143,6 +150,10 @@ impl TestLedger {
             chain: chain_hash(&genesis),
             frontier: Frontier::new(),
             keys: HashMap::new(),
+            subjects: HashMap::new(),
+            free: HashMap::new(),
+            spares: 0,
+            again: None,
             counter: 0,
             codec: Codec::default(),
             edit: |_| (),
@@ -216,9 +227,17 @@ impl TestLedger {
             objects.push(entry);
         }
         for (bucket, mut keys) in new_keys {
+            for _ in 0..self.spares {
+                let (id, wrapped) = self.new_key(&bucket);
+                self.free.entry(bucket.clone()).or_default().push(id);
+                keys.push((id, wrapped));
+            }
             keys.sort();
             let object = KeyObject { ledger: self.ledger, bucket: bucket.clone(), kek: self.kek.id(), keys };
             objects.push(self.put_object(ObjectType::Keys, &bucket, object.encode()).await);
+        }
+        if let Some((bucket, bytes)) = self.again.take() {
+            objects.push(self.put_object(ObjectType::Keys, &bucket, bytes).await);
         }
         let cores = prepared.iter().zip(offsets).map(|(sealed, offset)| {
             let payload = PayloadRef { pack: pack_of[&sealed.bucket], offset, ..sealed.reference.clone() };
@@ -234,19 +253,22 @@ impl TestLedger {
         for (index, draft) in drafts.iter().enumerate() {
             let seq = Seq(self.seq.0 + index as u64);
             let bucket = bucket(draft.class, self.now);
-            let (mut id, mut new_key) = (None, None);
+            let (mut id, mut new_key, mut first_use) = (None, None, None);
             // What concerns nobody is sealed under a key of the whole bucket.
             let of_bucket = (!draft.kind.is_clear()).then(String::new);
             if let Some(subject) = draft.subject.as_ref().or(of_bucket.as_ref()) {
-                let key_id = KeyId(self.kek.link_secret().pseudonym(subject, &bucket, 0).0);
-                if !self.keys.contains_key(&key_id) {
-                    let subject_key = SubjectKey::new(self.random());
-                    let binding = KeyBinding { ledger: self.ledger, bucket: &bucket, key: key_id };
-                    let nonce = self.random();
-                    new_key = Some((key_id, self.kek.wrap(&subject_key, nonce, &binding)));
-                    self.keys.insert(key_id, subject_key);
+                let pseudonym = self.kek.link_secret().pseudonym(subject, &bucket, 0);
+                if !self.subjects.contains_key(&pseudonym) {
+                    let free = self.free.get_mut(&bucket).and_then(Vec::pop);
+                    let given = free.unwrap_or_else(|| {
+                        let made = self.new_key(&bucket);
+                        new_key = Some(made);
+                        made.0
+                    });
+                    self.subjects.insert(pseudonym, given);
+                    first_use = Some(pseudonym);
                 }
-                id = Some(key_id);
+                id = Some(self.subjects[&pseudonym]);
             }
             let salt = self.random();
             let bytes = draft.payload.encode();
@@ -260,7 +282,7 @@ impl TestLedger {
                 offset: 0,
                 stored: stored.len() as u64,
                 key: id,
-                pseudonym: None,
+                pseudonym: first_use,
             };
             let core = EventCore {
                 ledger: self.ledger,
@@ -276,6 +298,19 @@ impl TestLedger {
             sealed.push(Sealed { bucket, stored, reference, core, new_key });
         }
         sealed
+    }
+
+    fn new_key(&mut self, bucket: &Bucket) -> (KeyId, [u8; 60]) {
+        let (id, key, nonce) = (KeyId(self.random()), SubjectKey::new(self.random()), self.random());
+        let binding = KeyBinding { ledger: self.ledger, bucket, key: id };
+        let wrapped = self.kek.wrap(&key, nonce, &binding);
+        self.keys.insert(id, key);
+        (id, wrapped)
+    }
+
+    /// Returns the key that a subject has in a bucket.
+    pub(crate) fn key_of(&self, subject: &str, bucket: &Bucket) -> KeyId {
+        self.subjects[&self.kek.link_secret().pseudonym(subject, bucket, 0)]
     }
 
     async fn put_object(&mut self, object: ObjectType, bucket: &Bucket, bytes: Vec<u8>) -> ObjectEntry {

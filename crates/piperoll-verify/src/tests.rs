@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 
+mod assigning;
 mod damage;
 mod proving;
 mod reading;

@@ -3,6 +3,7 @@
 //! Segments are read ahead and checked by themselves on all cores; what ties them together is checked as they come
 //! by in order. Nothing stops the run but a store that cannot be listed: findings go into the report.
 
+mod assign;
 mod batch;
 mod derived;
 mod disposal;

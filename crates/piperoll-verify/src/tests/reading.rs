@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use piperoll_format::{
-    Facts, Kek, KeyId, Kind, ObjectName, Payload, Placement, Provenance, SegmentNo, Seq, Skeleton, SkeletonItem,
+    Facts, Kek, KeyId, Kind, ObjectName, Payload, Placement, Provenance, SegmentNo, Seq, Skeleton,
+    SkeletonItem,
 };
 use piperoll_store::{Lock, ObjectKey, WormStore};
 
@@ -191,7 +192,7 @@ async fn forgotten_buckets_have_no_keys_left() {
     let mut built = TestLedger::new().await;
     let bucket = bucket("demo-rest", built.now);
     built.commit(vec![message("wa:1", "a")]).await;
-    let id = KeyId(built.kek.link_secret().pseudonym("wa:1", &bucket, 0).0);
+    let id = built.key_of("wa:1", &bucket);
     let keys = StoreKeys::new(built.store.clone(), built.ledger, built.kek.clone());
     let request = [KeyRequest { id, segment: SegmentNo(1) }];
     let too_early = [KeyRequest { id, segment: SegmentNo(0) }];
@@ -213,18 +214,19 @@ async fn key_object_of_a_failed_commit_hides_none_of_the_next() {
     let bucket = bucket("demo-rest", built.now);
     built.commit(vec![message("wa:1", "a")]).await;
     let keys = StoreKeys::new(built.store.clone(), built.ledger, built.kek.clone());
-    let id = |person: &str| KeyId(built.kek.link_secret().pseudonym(person, &bucket, 0).0);
-    let ids = [id("wa:1"), id("wa:2"), id("wa:3")];
-    let request =
-        |nth: usize| [KeyRequest { id: ids[nth], segment: SegmentNo(u64::try_from(nth).unwrap() + 1) }];
-    for nth in 0..2 {
-        let name = format!("{}/keys/{bucket}/{:012}-ffffffffffffffff.keys", built.ledger, nth + 2);
+    let request = |built: &TestLedger, nth: u64| {
+        let id = built.key_of(&format!("wa:{nth}"), &bucket);
+        [KeyRequest { id, segment: SegmentNo(nth) }]
+    };
+    let unknown = [KeyRequest { id: KeyId([0; 16]), segment: SegmentNo(9) }];
+    for nth in 2..4 {
+        let name = format!("{}/keys/{bucket}/{nth:012}-ffffffffffffffff.keys", built.ledger);
         let leftover = ObjectKey::new(name).unwrap();
         built.store.create(&leftover, b"cut off".to_vec().into(), &Lock::NONE).await.unwrap();
-        assert!(keys.keys(&bucket, &request(nth + 1)).await.unwrap()[0].is_none(), "it is not there yet");
-        built.commit(vec![message(&format!("wa:{}", nth + 2), "b")]).await;
-        assert!(keys.keys(&bucket, &request(nth + 1)).await.unwrap()[0].is_some());
-        assert!(keys.keys(&bucket, &request(0)).await.unwrap()[0].is_some());
+        assert!(keys.keys(&bucket, &unknown).await.unwrap()[0].is_none(), "all that is there is listed");
+        built.commit(vec![message(&format!("wa:{nth}"), "b")]).await;
+        assert!(keys.keys(&bucket, &request(&built, nth)).await.unwrap()[0].is_some());
+        assert!(keys.keys(&bucket, &request(&built, 1)).await.unwrap()[0].is_some());
     }
 }
 

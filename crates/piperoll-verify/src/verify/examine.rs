@@ -54,6 +54,8 @@ pub(super) struct ExaminedObject {
     pub(super) state: ObjectState,
     /// Events whose payloads are in it.
     pub(super) events: u64,
+    /// Its keys, if it is a sound key object.
+    pub(super) keys: Option<Vec<KeyId>>,
 }
 
 /// Whether an object could be read.
@@ -160,14 +162,16 @@ async fn examine_objects(
             }
         };
         let events = facts.payloads[position].len() as u64;
-        examined.objects.push(ExaminedObject { entry: entry.clone(), state, events });
         let bytes = read.ok().flatten();
+        let mut keys = None;
         if let Some(bytes) = &bytes {
             examined.bytes_read += bytes.len() as u64;
             let checked = examine_object(shared, number, facts, position, bytes.clone(), examined).await;
             examined.opened += checked.opened;
             findings.extend(checked.findings);
+            keys = checked.keys;
         }
+        examined.objects.push(ExaminedObject { entry: entry.clone(), state, events, keys });
         findings.extend(read_orders(shared.ledger, facts, position, bytes.as_ref(), examined));
     }
     findings

@@ -43,6 +43,8 @@ pub(super) struct ObjectChecked {
     pub(super) is_intact: bool,
     /// Payloads that were opened.
     pub(super) opened: u64,
+    /// The keys in a key object that is what its entry says.
+    pub(super) keys: Option<Vec<KeyId>>,
 }
 
 /// Checks an object's bytes; payloads are opened as far as `opening` says, with `keys`.
@@ -63,10 +65,10 @@ pub(super) fn check_object(
     }
     checked.is_intact = true;
     match subject.entry.object {
-        ObjectType::Keys => {
-            let found = check_keys(subject);
-            checked.findings.extend(found.map(|finding| finding.at(name())));
-        }
+        ObjectType::Keys => match check_keys(subject) {
+            Ok(keys) => checked.keys = Some(keys),
+            Err(finding) => checked.findings.push(finding.at(name())),
+        },
         ObjectType::Pack => {
             check_pack(subject, &mut checked);
             if opening != Opening::None {
@@ -77,19 +79,19 @@ pub(super) fn check_object(
     checked
 }
 
-fn check_keys(subject: &Subject<'_>) -> Option<Finding> {
+fn check_keys(subject: &Subject<'_>) -> Result<Vec<KeyId>, Finding> {
     let object = match KeyObject::decode(subject.bytes) {
         Ok(object) => object,
         Err(error) => {
-            return Some(Finding::new(FindingCode::ObjectInvalid, "a key object", error.to_string()));
+            return Err(Finding::new(FindingCode::ObjectInvalid, "a key object", error.to_string()));
         }
     };
     let (ledger, bucket) = (&object.ledger, &object.bucket);
     if *ledger == subject.ledger && *bucket == subject.entry.bucket {
-        return None;
+        return Ok(object.keys.iter().map(|(id, _)| *id).collect());
     }
     let expected = format!("keys of `{}` in ledger {}", subject.entry.bucket, subject.ledger);
-    Some(Finding::new(FindingCode::ObjectInvalid, expected, format!("keys of `{bucket}` in ledger {ledger}")))
+    Err(Finding::new(FindingCode::ObjectInvalid, expected, format!("keys of `{bucket}` in ledger {ledger}")))
 }
 
 fn check_pack(subject: &Subject<'_>, checked: &mut ObjectChecked) {

@@ -7,6 +7,7 @@ use piperoll_format::{Genesis, ObjectDigest, ObjectName, SegmentNo, Seq, Timesta
 use piperoll_tlog::hash::NodeHash;
 use tokio::task::JoinSet;
 
+use super::assign::Assignments;
 use super::derived::{Seen, TileBuilder, check_tile};
 use super::disposal::Disposals;
 use super::examine::{Examined, ExaminedObject, ObjectState, Shared};
@@ -32,6 +33,7 @@ pub(super) struct Run<'a> {
     genesis: Option<Genesis>,
     inventory: Inventory,
     link: Link,
+    assignments: Assignments,
     findings: Findings,
     unreadable: Vec<String>,
     notes: Vec<String>,
@@ -87,6 +89,7 @@ impl<'a> Run<'a> {
             genesis,
             inventory,
             link,
+            assignments: Assignments::default(),
             findings,
             unreadable,
             notes: Vec::new(),
@@ -177,6 +180,7 @@ impl<'a> Run<'a> {
                         self.link.follow(number, checked.digest, &facts, &mut self.findings);
                         let after = self.findings.counts.get(&FindingCode::FrontierMismatch).copied();
                         self.compare_trees(&mut facts, tree_fits && before == after).await;
+                        self.assignments.follow(number, &facts, &examined.objects, &mut self.findings);
                         self.retention(listed, &facts);
                         self.collect_signatures(number, examined.bytes, &mut facts).await;
                         self.counts.unopened += unopened(&facts, &self.shared);
@@ -207,6 +211,7 @@ impl<'a> Run<'a> {
 
     fn break_link(&mut self, number: SegmentNo, digest: Option<ObjectDigest>) {
         self.link.break_at(number.next(), digest);
+        self.assignments.break_off();
         self.tiles = None;
     }
 
@@ -289,7 +294,7 @@ impl<'a> Run<'a> {
     }
 
     async fn object(&mut self, number: SegmentNo, object: ExaminedObject) {
-        let ExaminedObject { entry, state, events } = object;
+        let ExaminedObject { entry, state, events, keys: _ } = object;
         let listed = self.inventory.name(&entry, number);
         self.demands.check_object(number, &entry, &mut self.findings);
         match state {

@@ -338,7 +338,7 @@ impl Checker<'_> {
 }
 
 /// Returns the period that a label of this form names.
-const fn period_of(label: &str) -> BucketPeriod {
+pub(super) const fn period_of(label: &str) -> BucketPeriod {
     match label.len() {
         10 => BucketPeriod::Day,
         13 => BucketPeriod::Hour,
