@@ -6,6 +6,7 @@ use piperoll_format::{
     Codec, GROUP_EVENTS_MAX, Genesis, Kind, LedgerId, Submission, SubmissionGroup, Timestamp,
 };
 use piperoll_policy::PolicySet;
+use piperoll_store::{RecentStore, WormStore};
 use piperoll_tlog::note::key::NoteSigner;
 use tokio::sync::{Mutex, oneshot, watch};
 
@@ -29,6 +30,7 @@ use crate::writer::Writer;
 #[derive(Debug)]
 pub struct Engine {
     store: LedgerStore,
+    recalling: Arc<dyn WormStore>,
     genesis: Genesis,
     state: Arc<State>,
     policies: Arc<PolicySet>,
@@ -40,6 +42,9 @@ pub struct Engine {
     running: StdMutex<Option<Running>>,
 }
 
+/// Bytes of objects that were just committed and are kept in memory for followers.
+const RECENT_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+
 impl Engine {
     /// Opens a ledger for writing: recovers its end, brings local state up to date and starts the writer.
     ///
@@ -49,7 +54,9 @@ impl Engine {
     /// [`EngineError::Unavailable`] when the store cannot be read, [`EngineError::Fatal`] when the ledger does not
     /// exist, is damaged at its end, or belongs to other keys.
     pub async fn open(components: Components, settings: Settings) -> Result<Self, EngineError> {
-        let store = LedgerStore { store: components.store, ledger: components.ledger };
+        let recent = RecentStore::new(components.store, RECENT_BYTES_MAX);
+        let recalling = Arc::new(recent.recalling());
+        let store = LedgerStore { store: Arc::new(recent), ledger: components.ledger };
         let (genesis, _) = read_genesis(&store).await?;
         if genesis.public_key != components.keys.signing.verifying_key().to_bytes() {
             return Err(EngineError::fatal("the signing key is not the ledger's"));
@@ -64,10 +71,7 @@ impl Engine {
         let end = KnownEnd::now(settings.trust_end);
         let recovered =
             recover(&store, &state, &mut keyring, signer.verifier_key(), &settings.recovering).await?;
-        let head = Head {
-            size: recovered.tail.seq.0,
-            checkpoint: recovered.checkpoint.clone().unwrap_or_default().into(),
-        };
+        let head = Head::of(&recovered.tail, recovered.checkpoint.clone().unwrap_or_default().into());
         let (head_sender, head) = watch::channel(head);
         let (trouble_sender, trouble) = watch::channel(None);
         let (mut publisher, publishing) = Publisher::start(store.clone(), head_sender.subscribe());
@@ -104,6 +108,7 @@ impl Engine {
         let running = Running::start(executor, writer, publishing)?;
         let engine = Self {
             store,
+            recalling,
             genesis,
             state,
             policies: components.policies,
@@ -149,6 +154,13 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         self.pool.push(Pending { group, reply })?;
         answer.await.unwrap_or_else(|_| Err(EngineError::fatal("the writer has gone")))
+    }
+
+    /// Returns a view of the store that answers from memory for what was just committed: for followers, who read each
+    /// commit at once. What is shown or proven to people is read from the store itself.
+    #[must_use]
+    pub fn recent_store(&self) -> Arc<dyn WormStore> {
+        self.recalling.clone()
     }
 
     /// Returns the committed size and its checkpoint, now and whenever it grows.

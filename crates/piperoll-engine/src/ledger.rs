@@ -29,8 +29,19 @@ pub(crate) struct Tail {
 pub struct Head {
     /// How many events are committed; the newest is one less.
     pub size: u64,
+    /// The segment that holds the newest; `None` before the first commit.
+    pub segment: Option<SegmentNo>,
+    /// When the newest was recorded.
+    pub recorded_at: Timestamp,
     /// The signed checkpoint over them (C2SP note).
     pub checkpoint: Arc<str>,
+}
+
+impl Head {
+    pub(crate) fn of(tail: &Tail, checkpoint: Arc<str>) -> Self {
+        let segment = tail.segment.0.checked_sub(1).map(SegmentNo);
+        Self { size: tail.seq.0, segment, recorded_at: tail.recorded_at, checkpoint }
+    }
 }
 
 /// The objects of one ledger in a store.

@@ -160,7 +160,7 @@ impl Writer {
             self.tail = recovered.tail;
             // Followers learn of events that another writer, or an earlier try of ours, committed meanwhile.
             let checkpoint = recovered.checkpoint.unwrap_or_default().into();
-            let _ = self.head.send_replace(Head { size: self.tail.seq.0, checkpoint });
+            let _ = self.head.send_replace(Head::of(&self.tail, checkpoint));
             self.publisher.reload(&self.store, &self.state, self.tail.seq).await?;
             self.must_reload = false;
         }
@@ -220,8 +220,7 @@ impl Writer {
     /// Steps 4 and 5: the segment exists, so receipts go out and followers learn the new size.
     fn accept(&mut self, pending: Vec<Pending>, plans: &[GroupPlan], batch: &Batch) {
         // The head first: whoever holds a receipt finds the event below it.
-        let head = Head { size: batch.tail.seq.0, checkpoint: batch.checkpoint.clone() };
-        let _ = self.head.send_replace(head);
+        let _ = self.head.send_replace(Head::of(&batch.tail, batch.checkpoint.clone()));
         self.trouble.send_if_modified(|trouble| trouble.take().is_some());
         self.answer(pending, plans, Some((batch.first_seq, &batch.leaves)));
     }

@@ -142,14 +142,17 @@ impl Archive {
     pub async fn open(parts: Parts) -> Result<Self, ArchiveError> {
         let components = parts.components;
         let (store, ledger) = (components.store.clone(), components.ledger);
-        let keys = Arc::new(StoreKeys::new(store.clone(), ledger, components.keys.kek.clone()));
-        let shelf = Shelf::new(store.clone(), ledger, &components.keys.kek);
+        let kek = components.keys.kek.clone();
+        let shelf = Shelf::new(store.clone(), ledger, &kek);
         let described = store.describe();
         let clock = components.clock.clone();
         let projections = components.state_dir.join("projections.redb");
         let state_dir = components.state_dir.clone();
         let tokens = TokenStore::open(&parts.tokens)?;
         let engine = Arc::new(Engine::open(components, parts.settings).await?);
+        // What people are shown comes from the store; what is derived, and keys, may come from memory.
+        let recent = engine.recent_store();
+        let keys = Arc::new(StoreKeys::new(recent.clone(), ledger, kek));
         let reader = LedgerReader::open(store, ledger).await?.with_keys(keys);
         let place = Place { dir: parts.index_dir, options: parts.index, projections };
         let now: Now = Arc::new(move || Timestamp(clock.now_micros()));
@@ -161,7 +164,8 @@ impl Archive {
             Origin::Ledger { reason: "no snapshot was to be used".to_owned() }
         };
         let snapshots = Snapshots::new(shelf, reader.clone(), staging, now.clone());
-        let follower = Follower::start(place, reader.clone(), engine.head(), snapshots.clone()).await?;
+        let following = reader.through(recent);
+        let follower = Follower::start(place, following, engine.head(), snapshots.clone()).await?;
         let watch = Watch::start(engine.clone());
         let gaps = Gaps::open(&state_dir);
         let archive = Self {

@@ -12,7 +12,7 @@ use piperoll_engine::Head;
 use piperoll_format::Seq;
 use piperoll_index::{IndexError, SearchIndex, SearchWriter};
 use piperoll_projections::{ProjectionError, Projections};
-use piperoll_verify::{LedgerReader, ReadError};
+use piperoll_verify::{Head as End, LedgerReader, ReadError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -291,9 +291,18 @@ impl Following {
         }
     }
 
+    /// Returns how many events are committed, and tells the reader where they end.
+    fn look_at_head(&mut self) -> u64 {
+        let head = self.head.borrow_and_update();
+        if let Some(segment) = head.segment {
+            self.reader.advance(End { segment, size: head.size, recorded_at: head.recorded_at });
+        }
+        head.size
+    }
+
     /// Applies everything that is committed and not applied yet; false when it was stopped in between.
     async fn read_on(&mut self, applying: &mut Option<Applying>) -> Result<bool, FollowError> {
-        let size = self.head.borrow_and_update().size;
+        let size = self.look_at_head();
         let from = applying.as_ref().map_or(0, Applying::next);
         if from >= size {
             return Ok(true);

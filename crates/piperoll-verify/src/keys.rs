@@ -1,6 +1,6 @@
 //! Where the keys of payloads come from.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use lru::LruCache;
 use piperoll_format::{
-    Bucket, Kek, KekId, KeyBinding, KeyId, KeyObject, LedgerId, ObjectName, Segment, SegmentNo, SubjectKey,
+    Bucket, Kek, KekId, KeyBinding, KeyId, KeyObject, LedgerId, ObjectEntry, ObjectName, ObjectType, Segment,
+    SegmentNo, SubjectKey,
 };
 use piperoll_store::{ObjectKey, ObjectMeta, WormStore};
 use tokio::sync::Mutex;
@@ -25,6 +26,9 @@ const PAGE: usize = 1_000;
 
 /// Key objects read at the same time.
 const PARALLEL_READS: usize = 16;
+
+/// Segments that are asked for their key objects before all key objects are listed.
+const NAMED_MAX: usize = 8;
 
 /// A key that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -215,19 +219,58 @@ impl Shared {
     /// Tells whether the segment in an object's name names the object.
     async fn is_named(&self, name: &ObjectName) -> Result<bool, ReadError> {
         let ObjectName::Keys { segment, .. } = name else { return Ok(false) };
-        let at = reader::key(self.ledger, &ObjectName::Segment(*segment));
+        let named = self.objects_of(*segment).await?;
+        Ok(named.iter().any(|entry| entry.name(*segment) == *name))
+    }
+
+    /// Reads the key objects of a bucket that `segments` name and that were not read before: keys that are first used in
+    /// a segment are mostly in its own, and a listing costs more than two reads.
+    async fn load_named(
+        &self,
+        bucket: &Bucket,
+        keys: &mut BucketKeys,
+        segments: &BTreeSet<SegmentNo>,
+    ) -> Result<(), ReadError> {
+        for number in segments {
+            let named = self.objects_of(*number).await?;
+            let is_wanted =
+                |entry: &&ObjectEntry| entry.object == ObjectType::Keys && entry.bucket == *bucket;
+            let Some(entry) = named.iter().find(is_wanted) else { continue };
+            let name = entry.name(*number);
+            let at = reader::key(self.ledger, &name);
+            if keys.newest.contains(&at) {
+                continue;
+            }
+            let bytes = match self.store.get(&at).await {
+                Ok(bytes) => bytes,
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(ReadError::store(error)),
+            };
+            // What lies over it, or is under another key, is left to the listing.
+            let Ok(object) = KeyObject::decode(&bytes) else { continue };
+            if object.kek == self.kek.id() {
+                self.add(bucket, keys, &name, &object).await?;
+                let _new = keys.newest.insert(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the objects that a segment names; none if it is not there.
+    async fn objects_of(&self, number: SegmentNo) -> Result<Vec<ObjectEntry>, ReadError> {
+        let at = reader::key(self.ledger, &ObjectName::Segment(number));
         let mut bytes = match self.store.get(&at).await {
             Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
             Err(error) => return Err(ReadError::store(error)),
         };
         if Segment::decode(&bytes).is_err() {
             // Somebody may have put other bytes over it.
             bytes = self.store.get_original(&at).await.map_err(ReadError::store)?;
         }
-        let decoded = Segment::decode(&bytes)
-            .map_err(|error| ReadError::damaged(ObjectName::Segment(*segment), None, error))?;
-        Ok(decoded.objects.iter().any(|entry| entry.name(*segment) == *name))
+        let segment = Segment::decode(&bytes)
+            .map_err(|error| ReadError::damaged(ObjectName::Segment(number), None, error))?;
+        Ok(segment.objects)
     }
 }
 
@@ -264,7 +307,11 @@ impl Shared {
     ) -> Result<Vec<Option<SubjectKey>>, ReadError> {
         let mut buckets = self.buckets.lock().await;
         let keys = buckets.get_or_insert_mut(bucket.clone(), BucketKeys::default);
-        if !requests.iter().all(|request| keys.find(*request).is_some()) {
+        let missing = keys.missing(requests);
+        if !missing.is_empty() && missing.len() <= NAMED_MAX && keys.after.is_some() {
+            self.load_named(bucket, keys, &missing).await?;
+        }
+        if !keys.missing(requests).is_empty() {
             self.load(bucket, keys).await?;
             keys.check_kek(self.kek.id())?;
         }
@@ -293,6 +340,12 @@ impl BucketKeys {
         };
         let (expected, found) = (format!("keys under {kek}"), format!("keys under {other}"));
         Err(ReadError::damaged(name, None, Damage::Place { expected, found }))
+    }
+
+    /// Returns the segments of the requests for which there is no key yet.
+    fn missing(&self, requests: &[KeyRequest]) -> BTreeSet<SegmentNo> {
+        let missing = requests.iter().filter(|request| self.find(**request).is_none());
+        missing.map(|request| request.segment).collect()
     }
 
     /// Returns the newest key of that name that the event's commit could know.

@@ -46,12 +46,12 @@ pub struct Head {
 #[derive(Clone, Debug)]
 pub struct LedgerReader {
     inner: Arc<Inner>,
+    store: Arc<dyn WormStore>,
     keys: Arc<dyn KeySource>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    store: Arc<dyn WormStore>,
     ledger: LedgerId,
     genesis: Genesis,
     genesis_bytes: Bytes,
@@ -91,17 +91,8 @@ pub async fn find_ledgers(store: &dyn WormStore) -> Result<Vec<LedgerId>, ReadEr
 /// # Errors
 /// [`ReadError::Store`].
 pub async fn list_ledgers(store: &dyn WormStore) -> Result<Vec<LedgerId>, ReadError> {
-    let mut found = Vec::new();
-    let mut after: Option<ObjectKey> = None;
-    loop {
-        let page = store.list("", after.as_ref(), 1).await.map_err(ReadError::store)?;
-        let Some(object) = page.into_iter().next() else { return Ok(found) };
-        let top = object.key.as_str().split('/').next().unwrap_or_default().to_owned();
-        found.extend(top.parse::<LedgerId>());
-        // Skips the rest of this prefix: `z` is the greatest byte that a key may have.
-        let skip = if object.key.as_str().contains('/') { format!("{top}/{}", "z".repeat(200)) } else { top };
-        after = Some(ObjectKey::new(skip).expect("a part of a key and letters are a key"));
-    }
+    let folders = store.folders("").await.map_err(ReadError::store)?;
+    Ok(folders.iter().filter_map(|folder| folder.strip_suffix('/')?.parse().ok()).collect())
 }
 
 /// Returns the store key of an object.
@@ -141,8 +132,8 @@ impl LedgerReader {
             starts: BTreeMap::new(),
             tiles: LruCache::new(const { NonZeroUsize::new(TILES_MAX).expect("not zero") }),
         };
-        let inner = Inner { store, ledger, genesis, genesis_bytes, vkey, state: Mutex::new(state) };
-        let reader = Self { inner: Arc::new(inner), keys: Arc::new(NoKeys) };
+        let inner = Inner { ledger, genesis, genesis_bytes, vkey, state: Mutex::new(state) };
+        let reader = Self { inner: Arc::new(inner), store, keys: Arc::new(NoKeys) };
         reader.refresh().await?;
         Ok(reader)
     }
@@ -150,7 +141,22 @@ impl LedgerReader {
     /// Returns a reader that opens payloads with `keys`; it shares everything else with this one.
     #[must_use]
     pub fn with_keys(&self, keys: Arc<dyn KeySource>) -> Self {
-        Self { inner: self.inner.clone(), keys }
+        Self { inner: self.inner.clone(), store: self.store.clone(), keys }
+    }
+
+    /// Returns a reader that reads through another view of the same store; it shares everything else with this one.
+    #[must_use]
+    pub fn through(&self, store: Arc<dyn WormStore>) -> Self {
+        Self { inner: self.inner.clone(), store, keys: self.keys.clone() }
+    }
+
+    /// Takes the end of the ledger from whoever has just committed it, which saves looking for it. An end that is not
+    /// behind the known one is ignored.
+    pub fn advance(&self, head: Head) {
+        let mut state = self.state();
+        if state.head.is_none_or(|known| known.segment < head.segment) {
+            state.head = Some(head);
+        }
     }
 
     /// Returns the ledger's id.
@@ -180,7 +186,7 @@ impl LedgerReader {
     /// Returns the store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn WormStore> {
-        &self.inner.store
+        &self.store
     }
 
     /// Returns the source of keys.
@@ -227,18 +233,15 @@ impl LedgerReader {
         let size = segment.end_seq().0;
         let last = segment.event(Seq(size - 1))?;
         let head = Head { segment: segment.number(), size, recorded_at: last.core.recorded_at };
-        let mut state = self.state();
-        if state.head.is_none_or(|known| known.segment < head.segment) {
-            state.head = Some(head);
-        }
-        Ok(state.head)
+        self.advance(head);
+        Ok(self.head())
     }
 
     async fn has_segment(&self, number: SegmentNo) -> Result<bool, ReadError> {
         if number > SegmentNo::MAX {
             return Ok(false);
         }
-        match self.inner.store.head(&self.key(&ObjectName::Segment(number))).await {
+        match self.store.head(&self.key(&ObjectName::Segment(number))).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(ReadError::store(error)),
@@ -294,7 +297,11 @@ impl LedgerReader {
             // Somebody may have put other bytes over it.
             Err(_) => SegmentData::decode(self.get_original(&name).await?, self.inner.ledger, number)?,
         };
-        self.state().note_start(segment.first_seq(), number);
+        let mut state = self.state();
+        state.note_start(segment.first_seq(), number);
+        // Where the next one begins, whether it is there or not.
+        state.note_start(segment.end_seq(), SegmentNo(number.0 + 1));
+        drop(state);
         Ok(Arc::new(segment))
     }
 
@@ -327,7 +334,7 @@ impl LedgerReader {
 
     async fn first_seq(&self, number: SegmentNo) -> Result<Seq, ReadError> {
         let name = ObjectName::Segment(number);
-        let header = match self.inner.store.get_range(&self.key(&name), 0..HEADER_BYTES).await {
+        let header = match self.store.get_range(&self.key(&name), 0..HEADER_BYTES).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => {
                 return Err(ReadError::Missing { object: name.to_string() });
@@ -361,7 +368,7 @@ impl LedgerReader {
 
     /// Reads an object that must be there.
     pub(crate) async fn get(&self, name: &ObjectName) -> Result<Bytes, ReadError> {
-        match self.inner.store.get(&self.key(name)).await {
+        match self.store.get(&self.key(name)).await {
             Ok(bytes) => Ok(bytes),
             Err(error) if error.is_not_found() => Err(ReadError::Missing { object: name.to_string() }),
             Err(error) => Err(ReadError::store(error)),
@@ -370,7 +377,7 @@ impl LedgerReader {
 
     /// Reads what was created under a name, whatever lies over it.
     pub(crate) async fn get_original(&self, name: &ObjectName) -> Result<Bytes, ReadError> {
-        self.inner.store.get_original(&self.key(name)).await.map_err(ReadError::store)
+        self.store.get_original(&self.key(name)).await.map_err(ReadError::store)
     }
 
     pub(crate) fn key(&self, name: &ObjectName) -> ObjectKey {

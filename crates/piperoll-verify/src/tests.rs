@@ -4,5 +4,6 @@
 
 mod assigning;
 mod damage;
+mod following;
 mod proving;
 mod reading;
