@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ed25519_dalek::Signer;
 use piperoll_format::{
     Bucket, Class, Codec, EventCore, KeyId, Kind, ObjectDigest, ObjectEntry, ObjectType, PAYLOAD_BYTES_MAX,
-    PackBuilder, PayloadRef, RetainUntil, SALT_LEN, SealedPayload, Sealing, Segment, SegmentNo, Seq,
+    PackBuilder, Payload, PayloadRef, RetainUntil, SALT_LEN, SealedPayload, Sealing, Segment, SegmentNo, Seq,
     SourceDigest, Submission, SubmissionGroup, Timestamp, WriterKeyId, chain_hash, seal_payload,
     signed_bytes,
 };
@@ -89,6 +89,7 @@ pub(crate) enum Answer {
 struct Draft {
     kind: Kind,
     payload: Vec<u8>,
+    length: u64,
     place: usize,
     key: Option<Obtained>,
     source_digest: Option<SourceDigest>,
@@ -184,15 +185,15 @@ impl Builder<'_> {
             group.items.iter().zip(&verdicts).zip(plan.items.clone()).zip(conflicts)
         {
             if matches!(answer, Answer::New) {
-                let mut item = item.clone();
-                item.payload.facts.conflicts_with = conflicts_with;
-                if let (Some((delivery, _)), Some(placement)) = (delivery, &mut item.payload.placement) {
+                let mut payload = item.payload.clone_without_parts();
+                payload.facts.conflicts_with = conflicts_with;
+                if let (Some((delivery, _)), Some(placement)) = (delivery, &mut payload.placement) {
                     placement.delivery = Some(delivery);
                 }
                 if let Some(digest) = digest {
                     drafts.sources.note(*digest, seq, *content);
                 }
-                self.draft(drafts, item, *digest).await?;
+                self.draft(drafts, item, payload, *digest).await?;
             }
         }
         Ok(plan)
@@ -204,15 +205,15 @@ impl Builder<'_> {
         delivery: &Submission,
         plan: &GroupPlan,
     ) -> Result<(), EngineError> {
-        let mut delivery = delivery.clone();
-        let skeleton = delivery.payload.skeleton.as_mut().filter(|s| s.items.len() == plan.items.len());
+        let mut payload = delivery.payload.clone_without_parts();
+        let skeleton = payload.skeleton.as_mut().filter(|s| s.items.len() == plan.items.len());
         let skeleton = skeleton.ok_or_else(|| EngineError::Invalid {
             reason: "a delivery's skeleton lists each of its items".into(),
         })?;
         for (item, (seq, _)) in skeleton.items.iter_mut().zip(&plan.items) {
             item.seq = *seq;
         }
-        self.draft(drafts, delivery, None).await
+        self.draft(drafts, delivery, payload, None).await
     }
 
     /// Compares items with what was committed before and with what is already in the batch.
@@ -246,10 +247,10 @@ impl Builder<'_> {
     async fn draft(
         &mut self,
         drafts: &mut Drafts,
-        mut submission: Submission,
+        submission: &Submission,
+        mut payload: Payload,
         source_digest: Option<SourceDigest>,
     ) -> Result<(), EngineError> {
-        let payload = &mut submission.payload;
         let facts = Facts {
             kind: submission.kind,
             number: payload.facts.number.as_deref(),
@@ -278,8 +279,9 @@ impl Builder<'_> {
             let places = (self.store, self.state);
             Some(self.keyring.obtain(places, &mut drafts.new_keys, self.entropy, at).await?)
         };
-        let payload = payload.encode();
-        drafts.events.push(Draft { kind: submission.kind, payload, place, key, source_digest });
+        let payload = payload.encode_with(&submission.payload.parts);
+        let (kind, length) = (submission.kind, payload.len() as u64);
+        drafts.events.push(Draft { kind, payload, length, place, key, source_digest });
         Ok(())
     }
 
@@ -294,7 +296,7 @@ impl Builder<'_> {
 
     /// Encrypts, packs, chains and signs what was sequenced.
     pub(crate) fn build(&mut self, tail: &Tail, mut drafts: Drafts) -> Result<Batch, EngineError> {
-        let sealed = self.seal(tail, &drafts);
+        let sealed = self.seal(tail, &mut drafts);
         let (packs, references) = pack(&drafts, &sealed);
         let mut objects = packs;
         let mut stored_keys = Vec::new();
@@ -350,7 +352,9 @@ impl Builder<'_> {
         })
     }
 
-    fn seal(&mut self, tail: &Tail, drafts: &Drafts) -> Vec<SealedPayload> {
+    fn seal(&mut self, tail: &Tail, drafts: &mut Drafts) -> Vec<SealedPayload> {
+        let payloads = drafts.events.iter_mut().map(|draft| std::mem::take(&mut draft.payload));
+        let payloads: Vec<Vec<u8>> = payloads.collect();
         let clear = drafts.events.iter().filter(|draft| draft.key.is_none()).count();
         let mut salts = vec![[0; SALT_LEN]; clear];
         self.entropy.fill(salts.as_flattened_mut());
@@ -364,15 +368,15 @@ impl Builder<'_> {
             })
             .collect();
         let ledger = self.store.ledger;
-        let one = |codec: &mut Codec, (index, (draft, sealing)): (usize, (&Draft, &Sealing<'_>))| {
-            seal_payload(codec, &draft.payload, *sealing, (ledger, Seq(tail.seq.0 + index as u64)))
+        let one = |codec: &mut Codec, (index, (payload, sealing)): (usize, (Vec<u8>, Sealing<'_>))| {
+            seal_payload(codec, payload, sealing, (ledger, Seq(tail.seq.0 + index as u64)))
         };
-        let bytes: usize = drafts.events.iter().map(|draft| draft.payload.len()).sum();
-        if drafts.events.len() < PARALLEL_EVENTS_MIN && bytes < PARALLEL_BYTES_MIN {
-            let pairs = drafts.events.iter().zip(&sealings).enumerate();
+        let bytes: usize = payloads.iter().map(Vec::len).sum();
+        if payloads.len() < PARALLEL_EVENTS_MIN && bytes < PARALLEL_BYTES_MIN {
+            let pairs = payloads.into_iter().zip(sealings).enumerate();
             return pairs.map(|pair| one(self.codec, pair)).collect();
         }
-        let pairs = drafts.events.par_iter().zip(&sealings).enumerate();
+        let pairs = payloads.into_par_iter().zip(sealings).enumerate();
         pairs.map_init(CodecGuard::default, |codec, pair| one(codec.get(), pair)).collect()
     }
 
@@ -445,7 +449,7 @@ fn pack(drafts: &Drafts, sealed: &[SealedPayload]) -> (Vec<NewObject>, Vec<Paylo
     let references =
         drafts.events.iter().zip(sealed).zip(offsets).map(|((draft, sealed), offset)| PayloadRef {
             commitment: sealed.commitment,
-            length: draft.payload.len() as u64,
+            length: draft.length,
             pack: objects[draft.place].entry.digest.prefix(),
             offset,
             stored: sealed.stored.len() as u64,

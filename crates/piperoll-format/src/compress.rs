@@ -3,6 +3,7 @@
 //! One byte before the data says how it is compressed. A dictionary is part of the format: it is never changed
 //! or removed, a better one gets the next number.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use zstd::bulk::{Compressor, Decompressor};
@@ -108,7 +109,7 @@ impl Default for Codec {
 impl Codec {
     /// Appends the method byte and the compressed data to `out`; stores as it is whatever does not shrink.
     pub fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        if data.len() >= SAMPLED_BYTES_MIN && !self.samples_shrink(data) {
+        if self.stands_as_it_is(data) {
             out.push(RAW);
             out.extend_from_slice(data);
             return;
@@ -130,6 +131,28 @@ impl Codec {
                 out.extend_from_slice(data);
             }
         }
+    }
+
+    /// Returns the method byte and the compressed data, with `room` for more behind. Long data that would hardly become
+    /// smaller stays where it is.
+    pub(crate) fn compress_owned(&mut self, data: Cow<'_, [u8]>, room: usize) -> Vec<u8> {
+        match data {
+            Cow::Owned(mut data) if self.stands_as_it_is(&data) => {
+                data.reserve_exact(1 + room);
+                data.insert(0, RAW);
+                data
+            }
+            data => {
+                let mut out = Vec::with_capacity(1 + data.len() + room);
+                self.compress(&data, &mut out);
+                out
+            }
+        }
+    }
+
+    /// Tells without compressing the whole that long data would hardly become smaller.
+    fn stands_as_it_is(&mut self, data: &[u8]) -> bool {
+        data.len() >= SAMPLED_BYTES_MIN && !self.samples_shrink(data)
     }
 
     /// Tells whether pieces from all over the data become smaller together by at least a thirty-second.

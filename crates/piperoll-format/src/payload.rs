@@ -101,11 +101,17 @@ impl Payload {
     /// Encodes the payload; the result is what the commitment covers.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let size: usize = self.parts.iter().map(Vec::len).sum();
+        self.encode_with(&self.parts)
+    }
+
+    /// Encodes the payload as if it had these parts, which may be large and need not be copied first.
+    #[must_use]
+    pub fn encode_with(&self, parts: &[Vec<u8>]) -> Vec<u8> {
+        let size: usize = parts.iter().map(Vec::len).sum();
         let mut w = Writer::with_capacity(size + 256);
         w.map(3 + usize::from(self.placement.is_some()) + usize::from(self.skeleton.is_some()));
-        w.uint(1).array(self.parts.len());
-        for part in &self.parts {
+        w.uint(1).array(parts.len());
+        for part in parts {
             w.bytes(part);
         }
         w.uint(2);
@@ -129,6 +135,18 @@ impl Payload {
             }
         }
         w.into_bytes()
+    }
+
+    /// Copies everything but the parts.
+    #[must_use]
+    pub fn clone_without_parts(&self) -> Self {
+        Self {
+            parts: Vec::new(),
+            provenance: self.provenance.clone(),
+            facts: self.facts.clone(),
+            placement: self.placement.clone(),
+            skeleton: self.skeleton.clone(),
+        }
     }
 
     /// Returns a length in bytes that the encoded payload does not exceed, without encoding it.

@@ -4,6 +4,8 @@
 //! without a key it is `salt[32] ‖ method ‖ data`. With a key the salt follows from key, ledger and `seq`, and the
 //! nonce is the first 12 bytes of the commitment, so that neither is stored (`FORMAT.md` section 5.2).
 
+use std::borrow::Cow;
+
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -200,25 +202,27 @@ pub struct SealedPayload {
 }
 
 /// Makes the stored form of a payload, which must be at most [`crate::PAYLOAD_BYTES_MAX`] long to be read again.
+/// A long one that is given away is not copied.
 #[must_use]
-pub fn seal_payload(
+pub fn seal_payload<'p>(
     codec: &mut Codec,
-    payload: &[u8],
+    payload: impl Into<Cow<'p, [u8]>>,
     sealing: Sealing<'_>,
     place: (LedgerId, Seq),
 ) -> SealedPayload {
-    let mut plain = Vec::with_capacity(SALT_LEN + 1 + payload.len() + TAG_LEN);
+    let payload = payload.into();
     match sealing {
         Sealing::Clear { salt } => {
+            let mut plain = Vec::with_capacity(SALT_LEN + 1 + payload.len());
             plain.extend_from_slice(&salt);
-            codec.compress(payload, &mut plain);
-            SealedPayload { commitment: commitment(&salt, payload), stored: plain }
+            codec.compress(&payload, &mut plain);
+            SealedPayload { commitment: commitment(&salt, &payload), stored: plain }
         }
         Sealing::Key(key) => {
             let mut salt = key.salt(place);
-            let commitment = commitment(&salt, payload);
+            let commitment = commitment(&salt, &payload);
             salt.zeroize();
-            codec.compress(payload, &mut plain);
+            let plain = codec.compress_owned(payload, TAG_LEN);
             let stored = encrypt(&key.0, nonce(commitment), &payload_aad(place), plain);
             SealedPayload { commitment, stored }
         }

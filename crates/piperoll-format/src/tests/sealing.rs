@@ -201,6 +201,19 @@ fn what_does_not_shrink_is_stored_as_it_is() {
 }
 
 #[test]
+fn payloads_that_are_given_away_are_sealed_as_others() {
+    let key = SubjectKey::new([3; 32]);
+    let place = (LedgerId([1; 16]), Seq(7));
+    let mut bytes = vec![0; 300 * 1024];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    for payload in [bytes, vec![7; 300 * 1024], b"short".to_vec()] {
+        let borrowed = seal_payload(&mut Codec::default(), &payload, Sealing::Key(&key), place);
+        let given = seal_payload(&mut Codec::default(), payload, Sealing::Key(&key), place);
+        assert!(borrowed == given);
+    }
+}
+
+#[test]
 fn lengths_and_methods_that_lie_are_refused() {
     let mut codec = Codec::default();
     let raw = [&[0; 32][..], &[0], b"four"].concat();
