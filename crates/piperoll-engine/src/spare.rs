@@ -92,3 +92,83 @@ impl Spares {
         shelf
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests may unwrap")]
+mod tests {
+    use super::*;
+
+    fn bucket(class: &str, label: &str) -> Bucket {
+        Bucket::new(class.parse().unwrap(), label).unwrap()
+    }
+
+    fn keys(numbers: std::ops::Range<u8>) -> impl Iterator<Item = NamedKey> {
+        numbers.map(|n| (KeyId([n; 16]), Arc::new(SubjectKey::new([n; 32]))))
+    }
+
+    fn who(n: usize) -> Pseudonym {
+        Pseudonym((n as u128).to_be_bytes())
+    }
+
+    fn give(spares: &mut Spares, bucket: &Bucket, n: usize) -> Option<KeyId> {
+        spares.give(bucket, who(n)).map(|(id, _)| id)
+    }
+
+    #[test]
+    fn spare_is_of_one_subject_until_it_is_used_and_of_nobody_else_ever() {
+        let (mut spares, month) = (Spares::default(), bucket("a", "2026-11"));
+        assert_eq!(give(&mut spares, &month, 1), None);
+        spares.add(&month, keys(0..3));
+        let first = give(&mut spares, &month, 1).unwrap();
+        assert_eq!(give(&mut spares, &month, 1), Some(first), "the batch failed and comes again");
+        let second = give(&mut spares, &month, 2).unwrap();
+        spares.used(&month, who(1));
+        let third = give(&mut spares, &month, 3).unwrap();
+        assert!(first != second && second != third && first != third);
+        assert_eq!(give(&mut spares, &month, 4), None);
+    }
+
+    #[test]
+    fn bucket_has_its_own_spares_and_loses_them_when_its_period_is_over() {
+        let (mut spares, november, december) =
+            (Spares::default(), bucket("a", "2026-11"), bucket("a", "2026-12"));
+        spares.add(&november, keys(0..2));
+        spares.add(&bucket("b", "2026-11"), keys(2..3));
+        assert_eq!(give(&mut spares, &bucket("b", "2026-11"), 1), Some(KeyId([2; 16])));
+        assert_eq!(give(&mut spares, &december, 1), None);
+        assert_eq!(give(&mut spares, &november, 1), None, "time does not go back");
+        spares.add(&december, keys(0..2));
+        spares.forget(&december);
+        assert_eq!(give(&mut spares, &december, 1), None);
+    }
+
+    #[test]
+    fn spares_grow_with_the_subjects_and_are_bounded() {
+        let (mut spares, month) = (Spares::default(), bucket("a", "2026-11"));
+        let mut made = Vec::new();
+        let mut free = 0;
+        for n in 0..5_000 {
+            if free == 0 {
+                free = spares.wanted(&month, 1);
+                made.push(free);
+            } else {
+                free -= 1;
+            }
+            spares.used(&month, who(n));
+        }
+        assert_eq!(made, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1_023, 1_024, 1_024, 1_024]);
+        assert_eq!(spares.wanted(&bucket("a", "2026-12"), 64), 63, "another bucket begins anew");
+        assert_eq!(spares.wanted(&month, 4_096), SPARES_MAX);
+    }
+
+    #[test]
+    fn reservations_for_failed_batches_are_bounded() {
+        let (mut spares, month) = (Spares::default(), bucket("a", "2026-11"));
+        for n in 0..GIVEN_MAX + 10 {
+            spares.add(&month, keys(0..1));
+            assert!(give(&mut spares, &month, n).is_some());
+        }
+        assert!(spares.shelves[month.class()].given.len() <= GIVEN_MAX);
+        assert_eq!(give(&mut spares, &month, 0), None, "forgotten, and not given to another");
+    }
+}

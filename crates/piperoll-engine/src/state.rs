@@ -386,6 +386,8 @@ fn foreign() -> EngineError {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests may unwrap")]
 mod tests {
+    use piperoll_format::{Commitment, PayloadRef, WriterKeyId};
+
     use super::*;
 
     #[test]
@@ -398,5 +400,75 @@ mod tests {
             open().set_clock(set).unwrap();
             assert_eq!(open().clock().unwrap(), set);
         }
+    }
+
+    fn core(key: [u8; 16], pseudonym: Option<[u8; 16]>, pack: ObjectDigest) -> EventCore {
+        EventCore {
+            ledger: LedgerId([1; 16]),
+            seq: Seq(0),
+            prev: ChainHash([0; 32]),
+            recorded_at: Timestamp(0),
+            kind: Kind::WhatsappMessage,
+            class: "a".parse().unwrap(),
+            payload: PayloadRef {
+                commitment: Commitment([0; 32]),
+                length: 1,
+                pack: pack.prefix(),
+                offset: 8,
+                stored: 1,
+                key: Some(KeyId(key)),
+                pseudonym: pseudonym.map(Pseudonym),
+            },
+            source_digest: None,
+            writer: WriterKeyId([0; 4]),
+        }
+    }
+
+    #[test]
+    fn keys_and_subjects_are_known_until_their_bucket_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path(), LedgerId([1; 16]), 1 << 20).unwrap();
+        let bucket = |label| Bucket::new("a".parse().unwrap(), label).unwrap();
+        let (gone, kept) = (bucket("2026-11"), bucket("2026-11-21"));
+        let entry = |object, bucket: &Bucket, n| ObjectEntry {
+            object,
+            bucket: bucket.clone(),
+            digest: ObjectDigest([n; 32]),
+            size: 1,
+            retain_until: RetainUntil(Timestamp(0)),
+        };
+        for (number, bucket, n) in [(7, &gone, 0), (8, &kept, 1)] {
+            let addition = Addition {
+                number: SegmentNo(number),
+                first_seq: Seq(number),
+                cores: &[
+                    core([n; 16], Some([n + 10; 16]), ObjectDigest([n; 32])),
+                    core([n; 16], None, ObjectDigest([n; 32])),
+                ],
+                objects: &[entry(ObjectType::Pack, bucket, n), entry(ObjectType::Keys, bucket, n + 2)],
+                // The second is a spare.
+                keys: &[(bucket.clone(), vec![KeyId([n; 16]), KeyId([0xff; 16])])],
+                chain: ChainHash([0; 32]),
+            };
+            state.add(&[addition], false).unwrap();
+        }
+        let known = |bucket: &Bucket, n: u8| {
+            let subject = state.key_of(bucket, Pseudonym([n + 10; 16])).unwrap();
+            let keys = [[n; 16], [0xff; 16]].map(|id| state.key_object(bucket, KeyId(id)).unwrap());
+            (subject, keys.map(|name| name.map(|name| name.to_string())))
+        };
+        let name = |bucket: &Bucket, number, n| {
+            Some(entry(ObjectType::Keys, bucket, n).name(SegmentNo(number)).to_string())
+        };
+        let (of_gone, of_kept) = (name(&gone, 7, 2), name(&kept, 8, 3));
+        assert_eq!(known(&gone, 0), (Some(KeyId([0; 16])), [of_gone.clone(), of_gone.clone()]));
+        assert_eq!(known(&kept, 1), (Some(KeyId([1; 16])), [of_kept.clone(), of_kept.clone()]));
+        assert_eq!(known(&kept, 0).0, None, "a subject of the other bucket");
+        // The object first, as a disposal that was interrupted leaves it.
+        state.forget(&of_gone.into_iter().collect::<Vec<_>>(), None).unwrap();
+        assert_eq!(known(&gone, 0), (Some(KeyId([0; 16])), [None, None]));
+        state.forget(&[], Some(&gone)).unwrap();
+        assert_eq!(known(&gone, 0), (None, [None, None]));
+        assert_eq!(known(&kept, 1), (Some(KeyId([1; 16])), [of_kept.clone(), of_kept]));
     }
 }
