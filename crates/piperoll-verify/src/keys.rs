@@ -94,19 +94,11 @@ struct BucketKeys {
     after: Option<ObjectKey>,
     /// The key objects behind that which were read.
     newest: HashSet<ObjectKey>,
-    /// More than one only where two commits named one key, as after a crash.
-    keys: HashMap<KeyId, Vec<Known>>,
-    /// Whether keys are taken only from key objects that their segment names. It costs a read for each of them, and is
-    /// wanted when a key has turned out to be wrong.
-    is_strict: bool,
+    /// Each with the segment of its key object. No two commits name one key, so it does not matter whether a segment
+    /// names the object.
+    keys: HashMap<KeyId, (SegmentNo, SubjectKey)>,
     /// A key object that another key-encryption key wrapped.
     under_other_kek: Option<(ObjectName, KekId)>,
-}
-
-struct Known {
-    segment: SegmentNo,
-    object: ObjectName,
-    key: SubjectKey,
 }
 
 impl fmt::Debug for StoreKeys {
@@ -153,7 +145,7 @@ impl Shared {
                     if object.kek != self.kek.id() {
                         keys.under_other_kek = Some((name, object.kek));
                     } else {
-                        self.add(bucket, keys, &name, &object).await?;
+                        self.add(bucket, keys, &name, &object);
                     }
                 }
                 let _new = keys.newest.insert(at);
@@ -186,45 +178,18 @@ impl Shared {
         Ok((at, Some((name, object))))
     }
 
-    async fn add(
-        &self,
-        bucket: &Bucket,
-        keys: &mut BucketKeys,
-        name: &ObjectName,
-        object: &KeyObject,
-    ) -> Result<(), ReadError> {
-        let ObjectName::Keys { segment, .. } = name else { return Ok(()) };
+    fn add(&self, bucket: &Bucket, keys: &mut BucketKeys, name: &ObjectName, object: &KeyObject) {
+        let ObjectName::Keys { segment, .. } = name else { return };
         for (id, wrapped) in &object.keys {
             let binding = KeyBinding { ledger: self.ledger, bucket, key: *id };
             let Ok(key) = self.kek.unwrap(wrapped, &binding) else { continue };
-            let known = keys.keys.entry(*id).or_insert_with(|| Vec::with_capacity(1));
-            if keys.is_strict || !known.is_empty() {
-                // A commit that lost its race leaves a key object that no segment names, with keys of its own.
-                if !self.is_named(name).await? {
-                    continue;
-                }
-                let mut named = Vec::with_capacity(known.len() + 1);
-                for older in known.drain(..) {
-                    if self.is_named(&older.object).await? {
-                        named.push(older);
-                    }
-                }
-                *known = named;
-            }
-            known.push(Known { segment: *segment, object: name.clone(), key });
+            let known = keys.keys.entry(*id).or_insert((*segment, key));
+            known.0 = known.0.min(*segment);
         }
-        Ok(())
     }
 
-    /// Tells whether the segment in an object's name names the object.
-    async fn is_named(&self, name: &ObjectName) -> Result<bool, ReadError> {
-        let ObjectName::Keys { segment, .. } = name else { return Ok(false) };
-        let named = self.objects_of(*segment).await?;
-        Ok(named.iter().any(|entry| entry.name(*segment) == *name))
-    }
-
-    /// Reads the key objects of a bucket that `segments` name and that were not read before: keys that are first used in
-    /// a segment are mostly in its own, and a listing costs more than two reads.
+    /// Reads the key objects of a bucket that `segments` name and that were not read before: what an event needs and no
+    /// earlier key object has is in that of its own segment, and a listing costs more than two reads.
     async fn load_named(
         &self,
         bucket: &Bucket,
@@ -249,7 +214,7 @@ impl Shared {
             // What lies over it, or is under another key, is left to the listing.
             let Ok(object) = KeyObject::decode(&bytes) else { continue };
             if object.kek == self.kek.id() {
-                self.add(bucket, keys, &name, &object).await?;
+                self.add(bucket, keys, &name, &object);
                 let _new = keys.newest.insert(at);
             }
         }
@@ -289,9 +254,7 @@ impl KeySource for StoreKeys {
         let bucket = bucket.clone();
         let forget = |shared: Arc<Shared>| {
             async move {
-                // A listing may still lack the key object of the winner; that of the loser is no substitute.
-                let strict = BucketKeys { is_strict: true, ..BucketKeys::default() };
-                drop(shared.buckets.lock().await.put(bucket, strict));
+                drop(shared.buckets.lock().await.pop(&bucket));
             }
             .boxed()
         };
@@ -348,9 +311,8 @@ impl BucketKeys {
         missing.map(|request| request.segment).collect()
     }
 
-    /// Returns the newest key of that name that the event's commit could know.
+    /// Returns the key of that name, if the event's commit could know it.
     fn find(&self, request: KeyRequest) -> Option<&SubjectKey> {
-        let known = self.keys.get(&request.id)?;
-        known.iter().rev().find(|known| known.segment <= request.segment).map(|known| &known.key)
+        self.keys.get(&request.id).filter(|(segment, _)| *segment <= request.segment).map(|(_, key)| key)
     }
 }

@@ -15,7 +15,7 @@ use crate::pool::with_codec;
 use crate::reader::{LedgerReader, PARALLEL_READS};
 use crate::segment::StoredEvent;
 
-/// Whether another key, or the bytes below others, might open what could not be opened.
+/// Whether the bytes below others might open what could not be opened.
 fn is_damaged(opened: &Result<Opened, ReadError>) -> bool {
     matches!(opened, Err(ReadError::Damaged { .. }))
 }
@@ -47,38 +47,16 @@ impl LedgerReader {
     /// [`ReadError::Disposed`] when the pack is gone after its lock had ended, [`ReadError::Missing`] when it is
     /// gone before, [`ReadError::NoKey`], [`ReadError::Damaged`], [`ReadError::Store`].
     pub async fn payload(&self, event: &StoredEvent) -> Result<Opened, ReadError> {
-        let mut opened = self.open_once(event).await;
-        if is_damaged(&opened) && event.core.payload.key.is_some() {
-            self.forget_keys_of(event).await;
-            opened = self.open_once(event).await;
-        }
+        let opened = self.open_once(event).await;
         if is_damaged(&opened) { self.open_original(event).await.or(opened) } else { opened }
     }
 
-    /// Opens those again that could not be opened, with keys that are read anew.
-    ///
-    /// Key objects are read as they are listed. One of a commit that lost its race, listed before that of the winner,
-    /// gives a wrong key for the same name; once the winner's segment is there, a new listing tells them apart.
+    /// Opens those again that could not be opened, from what was committed, whatever lies over it.
     pub(crate) async fn open_again(&self, events: &mut [ReadEvent]) {
-        let mut forgotten = Vec::new();
         for read in events.iter_mut().filter(|read| is_damaged(&read.payload)) {
-            let bucket = read.event.pack.as_ref().map(|pack| pack.bucket.clone());
-            if read.event.core.payload.key.is_some() && !forgotten.contains(&bucket) {
-                self.forget_keys_of(&read.event).await;
-                forgotten.push(bucket);
-            }
-            read.payload = self.open_once(&read.event).await;
-            if is_damaged(&read.payload)
-                && let Ok(opened) = self.open_original(&read.event).await
-            {
+            if let Ok(opened) = self.open_original(&read.event).await {
                 read.payload = Ok(opened);
             }
-        }
-    }
-
-    async fn forget_keys_of(&self, event: &StoredEvent) {
-        if let Some(pack) = &event.pack {
-            self.keys().forget_bucket(&pack.bucket).await;
         }
     }
 
