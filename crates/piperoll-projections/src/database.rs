@@ -104,9 +104,9 @@ impl Projections {
                 .map(|part| part.buckets().iter().map(|name| number_of(&mut buckets, name)).collect())
                 .collect::<Result<Vec<Vec<u32>>, _>>()?;
             if many {
-                add_run(&write, parts, &numbers)?
+                add_run(&write, parts, &numbers)?;
             } else {
-                add_single(&write, parts, &numbers)?
+                add_single(&write, parts, &numbers)?;
             }
             let mut meta = write.open_table(META).map_err(ProjectionError::database)?;
             meta.insert("cursor", cursor).map_err(ProjectionError::database)?;

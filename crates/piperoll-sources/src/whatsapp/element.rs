@@ -98,26 +98,27 @@ pub(super) fn head<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<Option<T
     }
 }
 
-#[derive(Deserialize)]
-struct MessageHead<'a> {
+/// The members of a message that say which it is, whose and when.
+#[derive(Clone, Deserialize)]
+pub(super) struct MessageHead<'a> {
     #[serde(borrow, default)]
-    from: Scalar<'a>,
+    pub(super) from: Scalar<'a>,
     #[serde(borrow, default)]
-    from_user_id: Scalar<'a>,
+    pub(super) from_user_id: Scalar<'a>,
     #[serde(borrow, default)]
-    to: Scalar<'a>,
+    pub(super) to: Scalar<'a>,
     #[serde(borrow, default)]
-    to_user_id: Scalar<'a>,
+    pub(super) to_user_id: Scalar<'a>,
     #[serde(borrow, default)]
-    id: Scalar<'a>,
+    pub(super) id: Scalar<'a>,
     #[serde(borrow, default)]
-    timestamp: Scalar<'a>,
+    pub(super) timestamp: Scalar<'a>,
     #[serde(borrow, default, rename = "type")]
-    kind: Scalar<'a>,
+    pub(super) kind: Scalar<'a>,
     #[serde(borrow, default)]
-    system: Option<&'a RawValue>,
+    pub(super) system: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    message: Option<&'a RawValue>,
+    pub(super) message: Option<&'a RawValue>,
 }
 
 /// The person of a system notice, which has no sender.
@@ -149,7 +150,12 @@ pub(super) enum Side {
 
 /// Reads an element of `messages[]` or `message_echoes[]`; `kind` is what it is when it is a plain message.
 pub(super) fn message(raw: &RawValue, kind: Kind, side: Side) -> Result<Facts<'_>, Ambiguous> {
-    let Some(head) = head::<MessageHead<'_>>(raw)? else { return Ok(Facts::malformed(kind)) };
+    Ok(head::<MessageHead<'_>>(raw)?
+        .map_or_else(|| Facts::malformed(kind), |head| message_of(head, kind, side)))
+}
+
+/// Tells what the head of a message says.
+pub(super) fn message_of(head: MessageHead<'_>, kind: Kind, side: Side) -> Facts<'_> {
     let flag = head.kind.get().is_none().then_some(Flag::Malformed);
     let kind = match (kind, head.kind.get()) {
         (Kind::WhatsappMessage, Some("edit")) => Kind::WhatsappEdit,
@@ -178,7 +184,7 @@ pub(super) fn message(raw: &RawValue, kind: Kind, side: Side) -> Result<Facts<'_
     };
     // A standby echo has its content, and so its type, inside `message`.
     let flag = flag.filter(|_| head.message.is_none());
-    Ok(Facts { kind, id: head.id.take(), person, time: head.timestamp.take(), flag })
+    Facts { kind, id: head.id.take(), person, time: head.timestamp.take(), flag }
 }
 
 #[derive(Deserialize)]

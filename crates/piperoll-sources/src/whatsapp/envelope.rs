@@ -38,10 +38,13 @@ object! {
     } impersonal []
 }
 
+/// The content of a change as it is cut.
+pub(super) type Value<'a> = ValueOf<'a, Metadata<'a>>;
+
 object! {
-    /// The content of a change, with every array that holds items.
-    Value {
-        metadata = "metadata": Metadata<'de>,
+    /// The content of a change, with every array that holds items; `M` is how its business number is read.
+    ValueOf<M> {
+        metadata = "metadata": M,
         contacts = "contacts": Elements<'de>,
         messages = "messages": Elements<'de>,
         statuses = "statuses": Elements<'de>,
@@ -72,6 +75,14 @@ object! {
     Metadata {
         phone_number_id = "phone_number_id": Scalar<'de>,
     } impersonal ["display_phone_number"]
+}
+
+object! {
+    /// The business number of a change, with the phone number that is shown.
+    NamedMetadata {
+        phone_number_id = "phone_number_id": Scalar<'de>,
+        display_phone_number = "display_phone_number": Scalar<'de>,
+    } impersonal []
 }
 
 object! {

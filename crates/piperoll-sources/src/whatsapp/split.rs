@@ -19,7 +19,7 @@ use super::scalar::Scalar;
 use super::{field, signal};
 use crate::item::{Flag, Item, Split};
 
-const OBJECT: &str = "whatsapp_business_account";
+pub(super) const OBJECT: &str = "whatsapp_business_account";
 
 /// Finds the items of a delivery. It never fails: a body whose envelope cannot be read, or in which a key that
 /// matters stands twice, is one item of kind [`Kind::Unrecognised`] that covers all of it.

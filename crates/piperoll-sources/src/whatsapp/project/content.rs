@@ -76,11 +76,15 @@ type Reader = fn(&Value, &mut Message);
 
 /// Adds what a message says.
 pub(super) fn read(raw: &RawValue, message: &mut Message) {
-    let Ok(content) = serde_json::from_str::<Content<'_>>(raw.get()) else {
+    match serde_json::from_str::<Content<'_>>(raw.get()) {
+        Ok(content) => read_members(&content, message),
         // A repeated key, or no object at all: everything that looks like text.
-        text::readable(&read_value(raw), &mut message.texts);
-        return;
-    };
+        Err(_) => text::readable(&read_value(raw), &mut message.texts),
+    }
+}
+
+/// Adds what the content members of a message say.
+pub(super) fn read_members(content: &Content<'_>, message: &mut Message) {
     if message.message_type.is_empty() {
         message.message_type = content.kind.as_ref().and_then(Scalar::owned).unwrap_or_default();
     }
@@ -90,7 +94,7 @@ pub(super) fn read(raw: &RawValue, message: &mut Message) {
             None => text::readable(&read_value(raw), &mut message.texts),
         }
     }
-    read_media(&content, message);
+    read_media(content, message);
     if let Some(context) = content.context {
         let context: Context<'_> = read_or_default(Some(context));
         refer(Relation::RepliesTo, context.id.owned().or_else(|| context.message_id.owned()), message);
@@ -101,7 +105,7 @@ pub(super) fn read(raw: &RawValue, message: &mut Message) {
             detail::read_context(&read_value(context), message);
         }
     }
-    read_rare(&content, message);
+    read_rare(content, message);
 }
 
 fn read_media(content: &Content<'_>, message: &mut Message) {

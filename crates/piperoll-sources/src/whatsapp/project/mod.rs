@@ -2,9 +2,11 @@
 
 mod content;
 pub(crate) mod detail;
+mod members;
 mod part;
 mod person;
 mod plain;
+mod single;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,7 @@ use crate::project::Captured;
 
 /// Reads an item of one of the `whatsapp.` kinds.
 pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
-    let mut surroundings = Surroundings {
+    let surroundings = Surroundings {
         number: captured.number.map(Cow::Borrowed),
         subject: captured.subject.map(Cow::Borrowed),
         ..Surroundings::default()
@@ -33,6 +35,37 @@ pub(crate) fn project(kind: Kind, captured: &Captured<'_>) -> Message {
         let slices = captured.parts.iter().filter_map(|part| std::str::from_utf8(part).ok());
         return read(kind, &Parts::sort(kind, slices), &surroundings);
     }
+    let body = captured.parts.first().and_then(|body| std::str::from_utf8(body).ok());
+    let is_simple = is_conversation(kind) && captured.subject.is_some();
+    if let Some(single) = body.filter(|_| is_simple).and_then(single::read) {
+        let mut surroundings = surroundings.clone();
+        surroundings.number = surroundings.number.or(single.number);
+        (surroundings.phone, surroundings.account) = (single.phone, single.account);
+        let message = read(kind, &single.parts, &surroundings);
+        // Without a time of its own it may have that of its surroundings.
+        if message.occurred_at.is_some() {
+            return message;
+        }
+    }
+    cut(kind, captured, surroundings)
+}
+
+/// Tells whether items of a kind are plain messages or statuses.
+const fn is_conversation(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::WhatsappMessage
+            | Kind::WhatsappEcho
+            | Kind::WhatsappEdit
+            | Kind::WhatsappRevoke
+            | Kind::WhatsappReaction
+            | Kind::WhatsappSystem
+            | Kind::WhatsappStatus
+    )
+}
+
+/// Reads the first item of a whole body.
+fn cut<'a>(kind: Kind, captured: &Captured<'a>, mut surroundings: Surroundings<'a>) -> Message {
     // A whole body is cut again, so that both ways of storing an item are read alike.
     let body = captured.parts.first().copied().unwrap_or_default();
     let Some(item) = split(body).items.into_iter().next() else { return Message::default() };

@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::members::Members;
 use super::person::Contact;
 use crate::text;
 
@@ -14,6 +15,8 @@ use crate::text;
 pub(super) struct Parts<'a> {
     /// The array element or value itself.
     pub(super) element: Option<&'a RawValue>,
+    /// Its members, if they were read already.
+    pub(super) members: Option<Members<'a>>,
     /// Its people: entries of `contacts[]`, the id and the context of a thread.
     pub(super) contacts: Vec<Contact<'a>>,
     others: Vec<&'a RawValue>,
@@ -80,7 +83,16 @@ impl<'a> Parts<'a> {
     /// Takes an element and the entry of `contacts[]` that came with it, known as such.
     pub(super) fn known(element: &'a RawValue, contact: Option<&'a RawValue>) -> Self {
         let contacts = contact.and_then(Contact::read).into_iter().collect();
-        Self { element: Some(element), contacts, others: Vec::new() }
+        Self { element: Some(element), contacts, ..Self::default() }
+    }
+
+    /// Takes slices that were told apart.
+    pub(super) fn sorted(
+        element: &'a RawValue,
+        members: Option<Members<'a>>,
+        contacts: Vec<Contact<'a>>,
+    ) -> Self {
+        Self { element: Some(element), members, contacts, others: Vec::new() }
     }
 
     /// Reads the element as a document.
@@ -92,6 +104,13 @@ impl<'a> Parts<'a> {
     pub(super) fn read_others(&self, texts: &mut Vec<String>) {
         self.others.iter().for_each(|raw| text::readable(&read_value(raw), texts));
     }
+}
+
+/// Tells whether a slice is an element, by members that only elements have.
+pub(super) fn is_element(raw: &RawValue) -> bool {
+    let probe: Option<Probe> =
+        raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok()).flatten();
+    probe.is_some_and(|probe| probe.is_element())
 }
 
 /// Reads a part as a document; null if it nests too deep.

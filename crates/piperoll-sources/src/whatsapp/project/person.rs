@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::super::element::Person;
+use super::super::json::{is_object, object};
 use super::super::scalar::Scalar;
 use crate::message::{BusinessNumber, Party};
 use crate::text;
 
 /// What is known of an item from outside its slices.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Surroundings<'a> {
     /// `phone_number_id`.
     pub(super) number: Option<Cow<'a, str>>,
@@ -38,8 +40,24 @@ pub(super) struct Contact<'a> {
     profile: Option<Profile<'a>>,
 }
 
+object! {
+    /// An entry of `contacts[]`, or an element that is none.
+    Probed {
+        wa_id = "wa_id": Scalar<'de>,
+        user_id = "user_id": Scalar<'de>,
+        parent_user_id = "parent_user_id": Scalar<'de>,
+        username = "username": Scalar<'de>,
+        profile = "profile": Profile<'de>,
+        id = "id": IgnoredAny,
+        timestamp = "timestamp": IgnoredAny,
+        kind = "type": IgnoredAny,
+        category = "category": IgnoredAny,
+        detail = "detail": IgnoredAny,
+    } impersonal []
+}
+
 #[derive(Default, Deserialize)]
-struct Profile<'a> {
+pub(super) struct Profile<'a> {
     #[serde(borrow, default)]
     name: Scalar<'a>,
     #[serde(borrow, default)]
@@ -49,6 +67,28 @@ struct Profile<'a> {
 impl<'a> Contact<'a> {
     pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()
+    }
+
+    /// Reads an entry of `contacts[]`; nothing where it may be something else.
+    pub(super) fn read_certain(raw: &'a RawValue) -> Option<Self> {
+        if !is_object(raw) {
+            return None;
+        }
+        let found: Probed<'a> = serde_json::from_str(raw.get()).ok()?;
+        let telling = [&found.id, &found.timestamp, &found.kind, &found.category, &found.detail];
+        if telling.iter().any(|member| member.is_some()) {
+            return None;
+        }
+        let contact = Self {
+            wa_id: found.wa_id.unwrap_or_default(),
+            user_id: found.user_id.unwrap_or_default(),
+            parent_user_id: found.parent_user_id.unwrap_or_default(),
+            username: found.username.unwrap_or_default(),
+            profile: found.profile,
+        };
+        let is_contact =
+            contact.profile.is_some() || contact.wa_id.get().is_some() || contact.user_id.get().is_some();
+        is_contact.then_some(contact)
     }
 
     pub(super) fn of_thread_id(raw: &'a RawValue) -> Option<Self> {

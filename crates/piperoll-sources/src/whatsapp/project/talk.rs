@@ -12,6 +12,7 @@ use super::super::scalar::{Scalar, time};
 use super::super::signal;
 use super::content;
 use super::detail;
+use super::members::Members;
 use super::part::{Parts, read_or_default, read_value};
 use super::person::{Surroundings, counterpart, party};
 use crate::detail::HistoryDetail;
@@ -19,30 +20,30 @@ use crate::message::{Direction, Message, Origin, Reference, Relation};
 use crate::text;
 
 /// The members that tell what an element of a conversation is.
-#[derive(Default, Deserialize)]
-struct Shape<'a> {
+#[derive(Clone, Default, Deserialize)]
+pub(super) struct Shape<'a> {
     #[serde(borrow, default)]
-    from: Scalar<'a>,
+    pub(super) from: Scalar<'a>,
     #[serde(borrow, default)]
-    from_user_id: Scalar<'a>,
+    pub(super) from_user_id: Scalar<'a>,
     #[serde(borrow, default)]
-    to: Scalar<'a>,
+    pub(super) to: Scalar<'a>,
     #[serde(borrow, default)]
-    to_user_id: Scalar<'a>,
+    pub(super) to_user_id: Scalar<'a>,
     #[serde(borrow, default)]
-    from_parent_user_id: Scalar<'a>,
+    pub(super) from_parent_user_id: Scalar<'a>,
     #[serde(borrow, default)]
-    to_parent_user_id: Scalar<'a>,
+    pub(super) to_parent_user_id: Scalar<'a>,
     #[serde(borrow, default)]
-    group_id: Scalar<'a>,
+    pub(super) group_id: Scalar<'a>,
     #[serde(borrow, default)]
-    status: Scalar<'a>,
+    pub(super) status: Scalar<'a>,
     #[serde(borrow, default)]
-    message: Option<&'a RawValue>,
+    pub(super) message: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    history_context: Option<&'a RawValue>,
+    pub(super) history_context: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    threads: Option<&'a RawValue>,
+    pub(super) threads: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -55,14 +56,31 @@ struct HistoryContext<'a> {
 
 /// Reads a message, or what else a standby or history item may be.
 pub(super) fn message_or_status(kind: Kind, parts: &Parts<'_>, surroundings: &Surroundings<'_>) -> Message {
-    let shape: Shape<'_> = read_or_default(parts.element);
+    let Some(raw) = parts.element else { return Message::default() };
+    match &parts.members {
+        Some(members) => read_message(kind, (raw, Some(members)), parts, surroundings),
+        None => read_message(kind, (raw, Members::read(raw).as_ref()), parts, surroundings),
+    }
+}
+
+/// Reads a message by its members, or one part after the other where they are odd.
+pub(super) fn read_message(
+    kind: Kind,
+    (raw, members): (&RawValue, Option<&Members<'_>>),
+    parts: &Parts<'_>,
+    surroundings: &Surroundings<'_>,
+) -> Message {
+    let read = || read_or_default::<Shape<'_>>(Some(raw));
+    let shape = members.map_or_else(|| Cow::Owned(read()), |members| Cow::Borrowed(&members.shape));
     if kind == Kind::WhatsappStandby && shape.status.get().is_some() {
         return status(kind, parts, surroundings);
     }
-    let Some(raw) = parts.element else { return Message::default() };
     let (direction, origin) = side(kind, &shape, parts, surroundings);
     let side = if direction == Some(Direction::Outbound) { Side::Business } else { Side::Person };
-    let facts = element::message(raw, kind, side).unwrap_or_else(|_| Facts::malformed(kind));
+    let facts = match members {
+        Some(members) => element::message_of(members.head.clone(), kind, side),
+        None => element::message(raw, kind, side).unwrap_or_else(|_| Facts::malformed(kind)),
+    };
     let named = facts.person;
     let person = match kind {
         Kind::WhatsappHistory => counterpart(&parts.contacts, surroundings).or(|| named),
@@ -97,9 +115,10 @@ pub(super) fn message_or_status(kind: Kind, parts: &Parts<'_>, surroundings: &Su
             message.to = surroundings.business_party(None).into_iter().collect();
         }
     }
-    match shape.message {
-        Some(request) => content::read_request(request, raw, &mut message),
-        None => content::read(raw, &mut message),
+    match (shape.message, members) {
+        (Some(request), _) => content::read_request(request, raw, &mut message),
+        (None, Some(members)) => content::read_members(&members.content, &mut message),
+        (None, None) => content::read(raw, &mut message),
     }
     if shape.threads.is_some() {
         text::readable(&read_value(raw), &mut message.texts);
