@@ -1,6 +1,7 @@
 //! The handle by which everybody else uses the writer.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 
 use piperoll_format::{
     Codec, GROUP_EVENTS_MAX, Genesis, Kind, LedgerId, Submission, SubmissionGroup, Timestamp,
@@ -15,7 +16,7 @@ use crate::components::{Components, Settings};
 use crate::error::EngineError;
 use crate::keyring::Keyring;
 use crate::ledger::{Head, LedgerStore};
-use crate::pool::{Pending, Pool};
+use crate::pool::{Answer, Pending, Pool, Refused};
 use crate::publish::Publisher;
 use crate::receipt::Receipt;
 use crate::recover::{read_genesis, recover};
@@ -146,14 +147,41 @@ impl Engine {
     /// [`EngineError`], by what the caller must do. Nothing was acknowledged then, but after
     /// [`EngineError::Unavailable`] the group may have been committed; handing it in again does not store it twice.
     pub async fn submit(&self, group: SubmissionGroup) -> Result<Vec<Receipt>, EngineError> {
-        if group.items.is_empty() || group.events() > GROUP_EVENTS_MAX {
-            return Err(EngineError::Invalid {
-                reason: format!("a group has 1 to {GROUP_EVENTS_MAX} events"),
-            });
+        let answer = self.hand_in(group).map_err(|refused| refused.error)?;
+        answered(answer).await
+    }
+
+    /// Hands in a group as [`Self::submit`] does, and again after each `pause` while the pool is full: for what has
+    /// time, and is too large to be copied for that case.
+    ///
+    /// # Errors
+    /// Those of [`Self::submit`], without [`EngineError::Busy`].
+    pub async fn submit_patiently(
+        &self,
+        mut group: SubmissionGroup,
+        pause: Duration,
+    ) -> Result<Vec<Receipt>, EngineError> {
+        loop {
+            match self.hand_in(group) {
+                Ok(answer) => return answered(answer).await,
+                Err(refused) if matches!(refused.error, EngineError::Busy { .. }) => {
+                    group = refused.pending.group;
+                }
+                Err(refused) => return Err(refused.error),
+            }
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    fn hand_in(&self, group: SubmissionGroup) -> Result<oneshot::Receiver<Answer>, Box<Refused>> {
         let (reply, answer) = oneshot::channel();
-        self.pool.push(Pending { group, reply })?;
-        answer.await.unwrap_or_else(|_| Err(EngineError::fatal("the writer has gone")))
+        let pending = Pending { group, reply };
+        if pending.group.items.is_empty() || pending.group.events() > GROUP_EVENTS_MAX {
+            let reason = format!("a group has 1 to {GROUP_EVENTS_MAX} events");
+            return Err(Box::new(Refused { pending, error: EngineError::Invalid { reason } }));
+        }
+        self.pool.push(pending)?;
+        Ok(answer)
     }
 
     /// Returns a view of the store that answers from memory for what was just committed: for followers, who read each
@@ -254,6 +282,11 @@ impl Drop for Engine {
             running.abandon();
         }
     }
+}
+
+/// Waits for the receipts of what was handed in.
+async fn answered(answer: oneshot::Receiver<Answer>) -> Answer {
+    answer.await.unwrap_or_else(|_| Err(EngineError::fatal("the writer has gone")))
 }
 
 /// Returns what is known of the time when a ledger is opened.

@@ -16,13 +16,20 @@ use crate::receipt::Receipt;
 const LINGER_MAX: Duration = Duration::from_millis(50);
 
 /// How a submission is answered.
-pub(crate) type Reply = oneshot::Sender<Result<Vec<Receipt>, EngineError>>;
+pub(crate) type Answer = Result<Vec<Receipt>, EngineError>;
 
 /// A group that waits, with its answer's address.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) group: SubmissionGroup,
-    pub(crate) reply: Reply,
+    pub(crate) reply: oneshot::Sender<Answer>,
+}
+
+/// A group that was not taken, and why.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) pending: Pending,
+    pub(crate) error: EngineError,
 }
 
 #[derive(Debug, Default)]
@@ -50,23 +57,25 @@ impl Pool {
         Self { queue: Mutex::default(), filled: Bell::new(settings.executor), settings }
     }
 
-    /// Adds a group, or refuses it when the pool is full or closed.
-    pub(crate) fn push(&self, pending: Pending) -> Result<(), EngineError> {
+    /// Adds a group, or gives it back when the pool is full or closed.
+    pub(crate) fn push(&self, pending: Pending) -> Result<(), Box<Refused>> {
         let (events, bytes) = (pending.group.events(), pending.group.bytes());
         let mut queue = self.queue();
         if let Some(reason) = &queue.closed {
-            return Err(reason.clone());
+            return Err(Box::new(Refused { pending, error: reason.clone() }));
         }
         // A group larger than the whole pool is taken when nothing else waits.
         let full = queue.events + events > self.settings.pool_events_max
             || queue.bytes + bytes > self.settings.pool_bytes_max;
         if full && queue.events > 0 {
-            return Err(EngineError::Busy { events: queue.events });
+            let error = EngineError::Busy { events: queue.events };
+            return Err(Box::new(Refused { pending, error }));
         }
         queue.events += events;
         queue.bytes += bytes;
         queue.groups.push_back(pending);
-        let rings = queue.wanted.is_some_and(|wanted| queue.events >= wanted);
+        let is_enough = |wanted| queue.events >= wanted || self.fills_a_commit(&queue);
+        let rings = queue.wanted.is_some_and(is_enough);
         if rings {
             queue.wanted = None;
         }
@@ -98,9 +107,14 @@ impl Pool {
     /// Whether fewer than `events` wait and more may come; then the bell rings when as many wait.
     fn lacks(&self, events: usize) -> bool {
         let mut queue = self.queue();
-        let lacks = queue.events < events && queue.closed.is_none();
+        let lacks = queue.events < events && !self.fills_a_commit(&queue) && queue.closed.is_none();
         queue.wanted = lacks.then_some(events);
         lacks
+    }
+
+    /// Whether as many bytes wait as one commit may hold, however few events they are.
+    const fn fills_a_commit(&self, queue: &Queue) -> bool {
+        queue.bytes >= self.settings.commit_bytes_max
     }
 
     fn drain(&self, queue: &mut Queue) -> Vec<Pending> {

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -47,6 +48,12 @@ static RATE: Figure = Figure::new(
 );
 static PEAK: Figure =
     Figure::new("media-memory-peak", "resident memory meanwhile, peak", "MB", Target::AtMost(500.0));
+static DISK: Figure = Figure::new(
+    "media-disk-rate",
+    "the same bytes written and flushed by `dd` alone, a file each",
+    "MB/s",
+    Target::None,
+);
 static PROCESSORS: Figure =
     Figure::new("media-processor-time", "processor time of the server for 1 GB", "s", Target::None);
 
@@ -83,9 +90,32 @@ pub(super) fn round(program: &Path, dir: &Path, results: &mut Results) -> Result
     results.add(&RATE, megabytes / took.as_secs_f64(), probes);
     results.add(&PEAK, server.memory()?.peak, None);
     results.add(&PROCESSORS, used.as_secs_f64() * 1e3 / megabytes, None);
+    let took = write_alone(dir)?;
+    results.add(&DISK, megabytes / took.as_secs_f64(), None);
     server.stop()?;
     fs::remove_dir_all(&place)?;
     Ok(())
+}
+
+/// Writes as many bytes as are fetched with nothing else to do, past the page cache as the directory store does, and
+/// returns how long that takes.
+fn write_alone(dir: &Path) -> Result<Duration> {
+    let place = dir.join("media-disk");
+    fs::create_dir(&place)?;
+    let source = place.join("source");
+    fs::write(&source, incompressible(FILE_BYTES))?;
+    let started = now();
+    for file in 0..FILES {
+        let mut dd = Command::new("dd");
+        let _ = dd
+            .arg(format!("if={}", source.display()))
+            .arg(format!("of={}", place.join(file.to_string()).display()));
+        let _ = dd.args(["bs=4M", "oflag=direct", "conv=fsync", "status=none"]);
+        ensure!(dd.status().context("cannot start `dd`")?.success(), "`dd` failed");
+    }
+    let took = started.elapsed();
+    fs::remove_dir_all(&place)?;
+    Ok(took)
 }
 
 /// A message with a film.

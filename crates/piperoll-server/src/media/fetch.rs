@@ -1,6 +1,5 @@
 //! One try to have one attachment: find it, download it, commit its pieces, then say what they are.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use piperoll_verify::{LedgerReader, ReadError};
 use tokio::sync::Semaphore;
 
 use super::document::{CapturedDocument, Reason, UnavailableDocument};
-use super::receive::{PIECE_BYTES, ReceiveError, Received, receive};
+use super::receive::{Keep, PIECE_BYTES, Piece, ReceiveError, Received, receive};
 use super::{AttachmentKey, MediaSettings, Waiting, digest};
 use crate::archive::Now;
 use crate::known::Known;
@@ -28,12 +27,15 @@ const ADDRESSES_MAX: usize = 3;
 const NOT_FOUND_TRIES: u32 = 5;
 
 /// Pieces of all attachments together that wait for a commit; messages must find room in the pool beside them.
-pub(super) const PIECES_IN_FLIGHT: usize = 5;
+pub(super) const PIECES_IN_FLIGHT: usize = 6;
+
+/// Pieces of all attachments together that are kept in memory: as many as four films of 25 MB have.
+pub(super) const PIECES_IN_MEMORY: usize = 24;
 
 /// Pieces of one attachment that are read ahead.
 const PIECES_AHEAD: usize = 4;
 
-/// The pause before a piece is handed in again.
+/// The pause before an event that found a full pool is handed in again.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a try works with.
@@ -43,8 +45,8 @@ pub(crate) struct Fetcher {
     pub(crate) graph: GraphClient,
     pub(crate) settings: MediaSettings,
     pub(crate) known: Known,
-    /// Where files without a name are made.
-    pub(crate) dir: PathBuf,
+    /// Where downloads are until they are committed.
+    pub(crate) keep: Keep,
     pub(crate) now: Now,
     pub(crate) pieces: Semaphore,
 }
@@ -179,12 +181,12 @@ impl Fetcher {
         let id = wanted.attachment.media_id.as_deref().unwrap_or_default();
         let (received, info, source) = if id.contains("://") {
             let download = graph.link_download(id, self.settings.bytes_max).await?;
-            (receive(download, &self.dir).await?, None, "link")
+            (receive(download, &self.keep).await?, None, "link")
         } else {
             let (received, info) = self.ask_platform(graph, id, wanted.number.as_deref()).await?;
             (received, Some(info), "graph")
         };
-        let parts = self.commit_pieces(wanted, &received).await?;
+        let parts = self.commit_pieces(wanted, received.pieces).await?;
         let (attachment, told) = (&wanted.attachment, |info: &MediaInfo| info.sha256.clone());
         let declared = attachment.sha256.clone().or_else(|| info.as_ref().and_then(told));
         let document = CapturedDocument {
@@ -223,25 +225,20 @@ impl Fetcher {
                 Err(GraphError::Expired) => continue,
                 other => other?,
             };
-            return Ok((receive(download, &self.dir).await?, info));
+            return Ok((receive(download, &self.keep).await?, info));
         }
         Err(GraphError::Expired.into())
     }
 
     /// Commits the pieces, a few at a time, and returns their positions in their order.
-    async fn commit_pieces(&self, wanted: &Wanted, received: &Received) -> Result<Vec<u64>, Trouble> {
-        let pieces = (0..received.pieces()).map(async |index| {
-            let room = self.pieces.acquire().await.expect("the semaphore is never closed");
-            let seq = loop {
-                // Read anew for each try, so that no second copy of a piece is held for the case of a full pool.
-                let bytes = received.piece(index).await.map_err(Trouble::Disk)?;
-                debug_assert!(bytes.len() <= PIECE_BYTES, "a piece has its size");
-                let part = own(Kind::MediaPart, "application/octet-stream", bytes, wanted, None);
-                if let Some(seq) = self.submit(part).await? {
-                    break seq;
-                }
-            };
-            drop(room);
+    async fn commit_pieces(&self, wanted: &Wanted, pieces: Vec<Piece>) -> Result<Vec<u64>, Trouble> {
+        let pieces = pieces.into_iter().map(async |piece| {
+            let in_flight = self.pieces.acquire().await.expect("the semaphore is never closed");
+            let (bytes, room) = piece.bytes().await.map_err(Trouble::Disk)?;
+            debug_assert!(bytes.len() <= PIECE_BYTES, "a piece has its size");
+            let part = own(Kind::MediaPart, "application/octet-stream", bytes, wanted, None);
+            let seq = self.commit(part).await?;
+            drop((in_flight, room));
             Ok(seq)
         });
         stream::iter(pieces).buffered(PIECES_AHEAD).try_collect().await
@@ -268,23 +265,9 @@ impl Fetcher {
 
     /// Commits one event; waits while the pool is full, because messages go first.
     async fn commit(&self, submission: Submission) -> Result<u64, Trouble> {
-        loop {
-            if let Some(seq) = self.submit(submission.clone()).await? {
-                return Ok(seq);
-            }
-        }
-    }
-
-    /// Hands one event in; nothing when the pool is full, after a pause.
-    async fn submit(&self, submission: Submission) -> Result<Option<u64>, Trouble> {
-        match self.engine.submit(SubmissionGroup::single(submission)).await {
-            Ok(receipts) => Ok(Some(receipts.first().expect("a group of one has one receipt").seq.0)),
-            Err(EngineError::Busy { .. }) => {
-                tokio::time::sleep(COMMIT_AGAIN).await;
-                Ok(None)
-            }
-            Err(error) => Err(Trouble::Commit(error)),
-        }
+        let group = SubmissionGroup::single(submission);
+        let receipts = self.engine.submit_patiently(group, COMMIT_AGAIN).await.map_err(Trouble::Commit)?;
+        Ok(receipts.first().expect("a group of one has one receipt").seq.0)
     }
 }
 

@@ -117,7 +117,7 @@ impl MediaFetcher {
             graph: parts.graph,
             settings: parts.settings,
             known: parts.known.clone(),
-            dir: parts.dir,
+            keep: receive::Keep { room: Arc::new(Semaphore::new(fetch::PIECES_IN_MEMORY)), dir: parts.dir },
             now: parts.now,
             pieces: Semaphore::new(fetch::PIECES_IN_FLIGHT),
         };
