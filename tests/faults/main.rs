@@ -9,6 +9,7 @@ mod lifecycle;
 mod outage;
 mod pool;
 mod race;
+mod spare;
 mod state;
 mod takeover;
 mod torn;
