@@ -223,7 +223,8 @@ pub trait WormStore: Send + Sync + Debug {
                 Some((name, _)) => {
                     let folder = format!("{prefix}{name}/");
                     // `z` is the greatest byte that a key may have.
-                    let last = format!("{folder}{}", "z".repeat(SEGMENT_BYTES_MAX.min(KEY_BYTES_MAX.saturating_sub(folder.len()))));
+                    let room = KEY_BYTES_MAX.saturating_sub(folder.len()).min(SEGMENT_BYTES_MAX);
+                    let last = format!("{folder}{}", "z".repeat(room));
                     folders.push(folder);
                     ObjectKey::new(last).ok()
                 }
