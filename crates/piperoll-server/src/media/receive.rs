@@ -18,6 +18,9 @@ pub(crate) const PIECE_BYTES: usize = 4 * 1024 * 1024;
 /// Chunks of a download that wait to be hashed and kept.
 const AHEAD: usize = 8;
 
+/// Pieces of one download that are kept in memory at most: a film as people send it has fewer.
+const IN_MEMORY_MAX: usize = 8;
+
 /// Where downloads are kept until they are committed.
 #[derive(Clone, Debug)]
 pub(crate) struct Keep {
@@ -149,7 +152,8 @@ impl Taken {
 
     /// Puts the piece that is being filled to the others.
     fn put_away(&mut self) -> io::Result<()> {
-        if let Ok(room) = self.keep.room.clone().try_acquire_owned() {
+        let is_short = self.pieces.len() < IN_MEMORY_MAX;
+        if is_short && let Ok(room) = self.keep.room.clone().try_acquire_owned() {
             let bytes = std::mem::take(&mut self.current);
             self.pieces.push(Piece::Memory { bytes, room: Some(room) });
             return Ok(());
