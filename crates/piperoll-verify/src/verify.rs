@@ -28,7 +28,7 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::derived::Seen;
-use self::examine::{Shared, examine};
+use self::examine::{Shared, examine, with_sources};
 use self::inventory::{Inventory, PAGE, segment_number};
 use self::link::Link;
 use self::run::Run;
@@ -215,7 +215,7 @@ async fn read(
         Ok(bytes) => Some(bytes),
         Err(error) => {
             if !error.is_not_found() {
-                unreadable.push(format!("`{name}`: {error}"));
+                unreadable.push(format!("`{name}`: {}", with_sources(&error)));
             }
             None
         }

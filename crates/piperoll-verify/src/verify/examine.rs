@@ -121,7 +121,7 @@ pub(super) async fn examine(shared: Arc<Shared>, number: SegmentNo) -> Examined 
             return examined;
         }
         Err(error) => {
-            examined.unreadable.push(format!("`{name}`: {error}"));
+            examined.unreadable.push(format!("`{name}`: {}", with_sources(&error)));
             return examined;
         }
     }
@@ -157,7 +157,7 @@ async fn examine_objects(
             Ok(Some(_)) => ObjectState::Present,
             Ok(None) => ObjectState::Absent,
             Err(error) => {
-                examined.unreadable.push(format!("`{}`: {error}", entry.name(number)));
+                examined.unreadable.push(format!("`{}`: {}", entry.name(number), with_sources(&error)));
                 ObjectState::Unreadable
             }
         };
@@ -262,7 +262,7 @@ fn read_orders(
     findings
 }
 
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
