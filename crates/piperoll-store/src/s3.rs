@@ -33,6 +33,7 @@ mod options;
 mod probe;
 mod profile;
 mod versions;
+mod web_identity;
 
 use std::fmt;
 use std::ops::Range;

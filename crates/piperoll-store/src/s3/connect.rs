@@ -17,6 +17,7 @@ use super::api::Api;
 use super::lock::LockConnector;
 use super::options::{S3Credentials, S3Error, S3Options};
 use super::profile;
+use super::web_identity::KeysConnector;
 
 /// How long it may take until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,12 +70,6 @@ fn data(
     api: &Api,
     inner: HttpClient,
 ) -> Result<AmazonS3, S3Error> {
-    let backoff = BackoffConfig {
-        init_backoff: Duration::from_millis(50),
-        max_backoff: Duration::from_secs(1),
-        base: 2.0,
-    };
-    let retry = RetryConfig { backoff, max_retries: options.retries, retry_timeout: RETRY_TIMEOUT };
     let (credentials, region) = (Arc::clone(&api.credentials), api.region.clone());
     AmazonS3Builder::new()
         .with_bucket_name(&options.location.bucket)
@@ -86,11 +81,21 @@ fn data(
         .with_credentials(Arc::clone(&credentials))
         // A PUT of a lock without a checksum is refused by AWS, and by no other service.
         .with_checksum_algorithm(Checksum::SHA256)
-        .with_retry(retry)
+        .with_retry(retry(options))
         .with_client_options(client_options)
         .with_http_connector(LockConnector { inner, credentials, region })
         .build()
         .map_err(S3Error::Client)
+}
+
+/// Returns how requests are repeated, also those for keys.
+const fn retry(options: &S3Options) -> RetryConfig {
+    let backoff = BackoffConfig {
+        init_backoff: Duration::from_millis(50),
+        max_backoff: Duration::from_secs(1),
+        base: 2.0,
+    };
+    RetryConfig { backoff, max_retries: options.retries, retry_timeout: RETRY_TIMEOUT }
 }
 
 /// Makes the provider of an identity, with the region that comes with it.
@@ -119,7 +124,10 @@ fn provider(
                 return provider(&S3Credentials::Profile(name), options);
             }
             let region = options.region.clone().or_else(environment_region);
+            let connector = KeysConnector::from_environment(options.allow_http)?;
             let chain = AmazonS3Builder::from_env()
+                .with_http_connector(connector)
+                .with_retry(retry(options))
                 .with_bucket_name(&options.location.bucket)
                 .with_region(region.as_deref().unwrap_or(REGION))
                 .build()
@@ -160,7 +168,7 @@ fn bucket_url(options: &S3Options, region: &str) -> Result<Url, S3Error> {
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),

@@ -129,6 +129,12 @@ pub enum S3Error {
         /// What is wrong there.
         reason: String,
     },
+    /// The environment asks for web identity, and something is missing for it.
+    #[error("no keys by web identity: {reason}")]
+    WebIdentity {
+        /// What is missing.
+        reason: String,
+    },
     /// The client library refuses the settings.
     #[error("the settings of the store cannot be used")]
     Client(#[source] object_store::Error),
