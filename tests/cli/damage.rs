@@ -187,6 +187,30 @@ const CASES: [(&str, Damage); 12] = [
     }),
 ];
 
+/// Whose key is whose is signed, so that it is safe before a later segment names the digest of its own.
+#[test]
+fn both_programs_find_a_changed_pseudonym() {
+    let original = Original::new();
+    let ledger = original.copy("changed-pseudonym");
+    let gives_key = |bytes: &[u8]| {
+        // Key id and pseudonym of a payload reference: keys 6 and 7, each 16 bytes.
+        let both = |at: &[u8]| at.starts_with(&[0x06, 0x50]) && at[18..20] == [0x07, 0x50];
+        bytes.windows(36).position(both).map(|at| at + 20)
+    };
+    let segments = objects(&ledger, "log");
+    let newest = segments.iter().rev().find(|path| gives_key(&fs::read(path).unwrap()).is_some()).unwrap();
+    change(newest, |bytes| {
+        let at = gives_key(bytes).unwrap();
+        bytes[at] ^= 1;
+    });
+    let expected = ("signature-invalid".to_owned(), name(&ledger, newest));
+    for command in [original.own("changed-pseudonym"), original.auditor("changed-pseudonym")] {
+        let mut command = command;
+        let (exit, found) = verify(&mut command);
+        assert!(exit == 3 && found.contains(&expected), "{exit} {found:?}");
+    }
+}
+
 #[test]
 fn both_programs_name_what_was_done_to_the_files() {
     let original = Original::new();
