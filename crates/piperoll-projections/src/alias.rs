@@ -5,6 +5,15 @@ use piperoll_sources::{Message, Party};
 /// Returns the aliases of a party: `wa:<digits>`, `bsuid:<id>`, `parent:<id>`, `username:<name>`, in this order.
 #[must_use]
 pub fn aliases(party: &Party) -> Vec<String> {
+    each_alias(party).collect()
+}
+
+/// Returns the first of the aliases of the person that a message is with.
+pub(crate) fn first_alias(message: &Message) -> Option<String> {
+    each_alias(person_of(message)?).next()
+}
+
+fn each_alias(party: &Party) -> impl Iterator<Item = String> {
     let parts = [
         ("wa:", party.phone.as_deref().filter(|phone| phone.bytes().all(|byte| byte.is_ascii_digit()))),
         ("bsuid:", party.user_id.as_deref()),
@@ -12,7 +21,7 @@ pub fn aliases(party: &Party) -> Vec<String> {
         ("username:", party.username.as_deref()),
     ];
     let given = parts.into_iter().filter_map(|(prefix, id)| Some((prefix, id.filter(|id| !id.is_empty())?)));
-    given.map(|(prefix, id)| [prefix, id].concat()).collect()
+    given.map(|(prefix, id)| [prefix, id].concat())
 }
 
 /// Reads an alias as people type it: with its prefix, or a phone number, or a business-scoped user id.

@@ -130,6 +130,15 @@ pub(crate) struct Row<'a> {
 }
 
 impl Rows {
+    /// Returns none, with memory for those of so many events as they usually are.
+    #[must_use]
+    pub fn of_events(events: usize) -> Self {
+        const ROWS: usize = 4;
+        const BYTES: usize = 700;
+        let (bytes, rows) = (Vec::with_capacity(events * BYTES), Vec::with_capacity(events * ROWS));
+        Self { bytes, rows, buckets: Vec::new() }
+    }
+
     /// Returns how many there are.
     #[must_use]
     pub const fn len(&self) -> usize {

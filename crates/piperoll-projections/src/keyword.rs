@@ -98,9 +98,14 @@ pub fn is_consent_language(code: &str) -> bool {
 /// Longer texts are no keywords.
 const CHARS_MAX: usize = 40;
 
+/// Texts of more words are no keywords.
+const WORDS_MAX: usize = 3;
+
 /// Returns the keyword that a text is, all of it.
 pub(crate) fn keyword_of(text: &str) -> Option<Keyword> {
-    if text.chars().nth(CHARS_MAX).is_some() {
+    let is_word = |word: &&str| word.bytes().any(|byte| byte.is_ascii_alphanumeric());
+    let has_more_words = text.split_ascii_whitespace().filter(is_word).nth(WORDS_MAX).is_some();
+    if has_more_words || text.chars().nth(CHARS_MAX).is_some() {
         return None;
     }
     let text = normalise(text);
@@ -142,6 +147,7 @@ mod tests {
         for keyword in KEYWORDS {
             assert_eq!(normalise(keyword.word), keyword.word);
             assert_eq!(keyword_of(keyword.word), Some(keyword));
+            assert!(keyword.word.split(' ').count() <= WORDS_MAX);
         }
     }
 

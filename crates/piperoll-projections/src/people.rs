@@ -29,6 +29,18 @@ pub(crate) enum Tie {
     },
 }
 
+/// A [`Tie`] as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum NewTie<'a> {
+    Seen {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        with: Vec<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+    },
+}
+
 /// A business number in the hands of an employee.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
@@ -67,8 +79,8 @@ fn fold_sighting(observed: &Observed<'_>, facts: &mut Facts<'_>) {
         return;
     }
     for alias in &known {
-        let with = known.iter().filter(|other| *other != alias).cloned().collect();
-        let tie = Tie::Seen { with, name: party.name.clone() };
+        let with = known.iter().filter(|other| *other != alias).map(String::as_str).collect();
+        let tie = NewTie::Seen { with, name: party.name.as_deref() };
         facts.put_daily(Table::Person, alias, observed.at(), &tie);
     }
 }

@@ -4,7 +4,7 @@ use piperoll_format::Kind;
 use piperoll_sources::TemplateRef;
 use serde::{Deserialize, Serialize};
 
-use crate::alias::{aliases, person_of};
+use crate::alias::first_alias;
 use crate::fact::{Facts, Observed, Table};
 use crate::talk::number_of;
 use crate::time::day;
@@ -56,7 +56,7 @@ pub(crate) fn fold(observed: &Observed<'_>, facts: &mut Facts<'_>) {
         Kind::SendRequested => {
             let requested = SendFact::Requested {
                 number: number_of(message),
-                person: person_of(message).and_then(|party| aliases(party).into_iter().next()),
+                person: first_alias(message),
                 message_type: message.message_type.clone(),
                 template: message.template.clone(),
             };

@@ -4,7 +4,7 @@ use piperoll_format::Kind;
 use piperoll_sources::{Direction, Message, Origin, Relation, TemplateRef};
 use serde::{Deserialize, Serialize};
 
-use crate::alias::{aliases, person_of};
+use crate::alias::first_alias;
 use crate::fact::{Facts, Observed, Table};
 
 /// What an event is in its conversation.
@@ -161,18 +161,17 @@ fn target(message: &Message) -> Option<(Relation, &str)> {
 }
 
 fn about_target(relation: Relation, message: &Message) -> About {
-    let person = || person_of(message).and_then(|party| aliases(party).into_iter().next());
     match relation {
         Relation::Edits | Relation::RepliesTo => About::Edit,
         Relation::Revokes => About::Revoke,
         Relation::ReactsTo => About::Reaction {
-            person: person().filter(|_| message.direction != Some(Direction::Outbound)),
+            person: first_alias(message).filter(|_| message.direction != Some(Direction::Outbound)),
             emoji: message.reaction.as_ref().and_then(|reaction| reaction.emoji.clone()),
         },
         Relation::StatusOf => About::Status {
             status: message.message_type.clone(),
             number: number_of(message),
-            person: person(),
+            person: first_alias(message),
             errors: message.error_codes.clone(),
             category: message.status.as_ref().and_then(|status| status.category.clone()),
         },
@@ -184,7 +183,7 @@ fn about_itself(message: &Message) -> About {
         origin: message.origin,
         direction: message.direction,
         number: number_of(message),
-        person: person_of(message).and_then(|party| aliases(party).into_iter().next()),
+        person: first_alias(message),
         message_type: message.message_type.clone(),
         attachments: u32::try_from(message.attachments.len()).unwrap_or(u32::MAX),
         template: message.template.clone(),

@@ -18,17 +18,12 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::indexing::Indexing;
 use crate::known::Known;
 use crate::place::{Place, blocking};
 use crate::project::{Projected, Projecting};
 use crate::snapshot::Snapshots;
-use crate::step::{Batch, Step, is_read, steps};
-
-/// How long applied documents wait for an index commit at most, while the follower keeps up.
-const COMMIT_AFTER: Duration = Duration::from_millis(900);
-
-/// How long they wait while the follower is far behind, where larger commits cost less.
-const COMMIT_AFTER_FAR: Duration = Duration::from_secs(10);
+use crate::step::{Batch, Wanted, is_read, steps};
 
 /// So many events behind is far behind.
 const FAR_BEHIND: u64 = 100_000;
@@ -303,13 +298,14 @@ impl Following {
     /// Applies everything that is committed and not applied yet; false when it was stopped in between.
     async fn read_on(&mut self, applying: &mut Option<Applying>) -> Result<bool, FollowError> {
         let size = self.look_at_head();
-        let from = applying.as_ref().map_or(0, Applying::next);
+        let Some(wanted) = applying.as_ref().map(Applying::wanted) else { return Ok(true) };
+        let from = wanted.documents.min(wanted.facts);
         if from >= size {
             return Ok(true);
         }
         self.read_at = Instant::now();
         let events = self.reader.stream_of(Seq(from), Seq(size), is_read);
-        let mut batches = events.map(|batch| blocking(|| batch.and_then(steps))).buffered(BATCHES_AHEAD);
+        let mut batches = events.map(|batch| blocking(move || steps(batch?, wanted))).buffered(BATCHES_AHEAD);
         while let Some(batch) = batches.next().await {
             let batch = batch?;
             for bucket in &batch.forgotten {
@@ -413,6 +409,11 @@ impl Applying {
         self.indexing.next.min(self.projecting.next)
     }
 
+    /// Returns from where on each of them lacks events.
+    const fn wanted(&self) -> Wanted {
+        Wanted { documents: self.indexing.next, facts: self.projecting.next }
+    }
+
     /// Applies a batch, behind which so many events are known to follow.
     fn apply(&mut self, batch: Batch, behind: u64) -> Result<(), FollowError> {
         let Self { indexing, projecting } = self;
@@ -446,58 +447,5 @@ impl Applying {
     fn finish(&mut self) -> Result<(), FollowError> {
         self.projecting.flush()?;
         Ok(self.indexing.finish()?)
-    }
-}
-
-/// The writer with what is known about its next commit.
-struct Indexing {
-    writer: SearchWriter,
-    /// The first event that was not applied.
-    next: u64,
-    committed_at: Instant,
-}
-
-impl Indexing {
-    fn new(writer: SearchWriter) -> Self {
-        let next = writer.cursor().unwrap_or(0);
-        // The first commit need not wait for anything.
-        let now = Instant::now();
-        Self { writer, next, committed_at: now.checked_sub(COMMIT_AFTER).unwrap_or(now) }
-    }
-
-    fn apply(&mut self, steps: Vec<Step>, next: u64, far: bool) -> Result<(), IndexError> {
-        if next <= self.next {
-            return Ok(());
-        }
-        for step in steps {
-            match step {
-                Step::Index(document) if document.seq < self.next => {}
-                Step::Index(document) => self.writer.apply(std::iter::once(*document))?,
-                Step::Forget(bucket) => {
-                    let documents = self.writer.forget(&bucket.to_string())?;
-                    tracing::info!(%bucket, documents, "the search index forgot a bucket");
-                }
-            }
-        }
-        self.next = next;
-        let wait = if far { COMMIT_AFTER_FAR } else { COMMIT_AFTER };
-        if self.committed_at.elapsed() >= wait { self.commit() } else { Ok(()) }
-    }
-
-    fn commit(&mut self) -> Result<(), IndexError> {
-        self.writer.commit(self.next)?;
-        self.committed_at = Instant::now();
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), IndexError> {
-        self.commit()?;
-        self.writer.finish_merge();
-        Ok(())
-    }
-
-    /// Tells when the next commit is due; nothing is when everything applied is committed.
-    fn due(&self) -> Option<Instant> {
-        (self.writer.cursor() != Some(self.next) && self.next > 0).then(|| self.committed_at + COMMIT_AFTER)
     }
 }

@@ -22,6 +22,7 @@ mod follow;
 mod gaps;
 mod heartbeat;
 mod import;
+mod indexing;
 mod journal;
 mod known;
 mod media;

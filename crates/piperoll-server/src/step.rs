@@ -26,15 +26,25 @@ pub(crate) enum Step {
     Forget(Bucket),
 }
 
+/// From which events on something is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// Documents for the index.
+    pub(crate) documents: u64,
+    /// Facts for the projections.
+    pub(crate) facts: u64,
+}
+
 /// Fails when the store did not answer: then the batch is read again, and no event is left out for good.
-pub(crate) fn steps(events: Vec<ReadEvent>) -> Result<Batch, ReadError> {
+pub(crate) fn steps(events: Vec<ReadEvent>, wanted: Wanted) -> Result<Batch, ReadError> {
     let mut unread = events.iter().filter_map(|read| read.payload.as_ref().err());
     if let Some(error) = unread.find(|error| matches!(error, ReadError::Store(_))) {
         return Err(error.clone());
     }
     let next = events.last().map_or(0, |read| read.event.seq().0 + 1);
-    let mut batch = Batch { steps: Vec::with_capacity(events.len()), next, ..Batch::default() };
-    events.into_iter().for_each(|read| step(read, &mut batch));
+    let (steps, rows) = (Vec::with_capacity(events.len()), Rows::of_events(events.len()));
+    let mut batch = Batch { steps, rows, next, ..Batch::default() };
+    events.into_iter().for_each(|read| step(read, wanted, &mut batch));
     batch.close_rows();
     Ok(batch)
 }
@@ -55,7 +65,7 @@ pub(crate) fn is_read(kind: Kind) -> bool {
     kind != Kind::MediaPart
 }
 
-fn step(read: ReadEvent, batch: &mut Batch) {
+fn step(read: ReadEvent, wanted: Wanted, batch: &mut Batch) {
     let core = &read.event.core;
     let opened = match read.payload {
         Ok(opened) => opened,
@@ -88,12 +98,12 @@ fn step(read: ReadEvent, batch: &mut Batch) {
         payload,
         message: &message,
     };
-    piperoll_projections::fold(&observed, &mut batch.rows);
-    if matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted) {
-        return;
+    if core.seq.0 >= wanted.facts {
+        piperoll_projections::fold(&observed, &mut batch.rows);
     }
     // A skeleton has nothing to read: its items are documents of their own.
-    if core.kind != Kind::Delivery {
+    let is_document = !matches!(core.kind, Kind::DisposalOrdered | Kind::DisposalCompleted | Kind::Delivery);
+    if is_document && core.seq.0 >= wanted.documents {
         batch.steps.push(Step::Index(Box::new(Document {
             seq: core.seq.0,
             kind: core.kind,
