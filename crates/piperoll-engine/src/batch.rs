@@ -24,7 +24,7 @@ use crate::error::EngineError;
 use crate::keyring::{Keyring, NewKeys, Obtained};
 use crate::ledger::{LedgerStore, Tail};
 use crate::repeat::{BatchSources, Verdict, content_digest, judge_committed, source_digest};
-use crate::state::State;
+use crate::state::{Known, State};
 
 /// Below this many events a second thread costs more than it gains.
 const PARALLEL_EVENTS_MIN: usize = 8;
@@ -39,6 +39,7 @@ const ADDED_BYTES_MAX: u64 = 64 * 1024;
 pub(crate) struct Builder<'a> {
     pub(crate) store: &'a LedgerStore,
     pub(crate) state: &'a State,
+    pub(crate) known: Known,
     pub(crate) policies: &'a PolicySet,
     pub(crate) keyring: &'a mut Keyring,
     pub(crate) entropy: &'a mut dyn Entropy,
@@ -225,7 +226,7 @@ impl Builder<'_> {
         let secret = self.keyring.secret.clone();
         let digests =
             items.iter().map(|item| source_digest(&secret, item)).collect::<Result<Vec<_>, EngineError>>()?;
-        let committed = self.state.sources(&digests)?;
+        let committed = self.known.sources(&digests)?;
         let mut verdicts = Vec::with_capacity(items.len());
         for ((item, digest), candidates) in items.iter().zip(digests).zip(committed) {
             // Without a source digest nothing is ever compared with it.
@@ -276,7 +277,7 @@ impl Builder<'_> {
                 (None, None) => "ledger".to_owned(),
             };
             let at = (&*subject, &drafts.places[place].bucket);
-            let places = (self.store, self.state);
+            let places = ((self.store, self.state), &self.known);
             Some(self.keyring.obtain(places, &mut drafts.new_keys, self.entropy, at).await?)
         };
         let payload = payload.encode_with(&submission.payload.parts);

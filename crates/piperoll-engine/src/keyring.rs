@@ -13,7 +13,7 @@ use crate::components::Entropy;
 use crate::error::EngineError;
 use crate::ledger::LedgerStore;
 use crate::spare::{NamedKey, Spares};
-use crate::state::State;
+use crate::state::{Known, State};
 
 /// Keys kept in memory; a key is 32 bytes, an entry about 150.
 const KEYS_MAX: NonZeroUsize = NonZeroUsize::new(50_000).expect("not zero");
@@ -75,7 +75,7 @@ impl Keyring {
     /// Returns the key of a subject in a bucket. Whoever has none gets a spare, or one that is made for the batch.
     pub(crate) async fn obtain(
         &mut self,
-        places: (&LedgerStore, &State),
+        (places, known): ((&LedgerStore, &State), &Known),
         new: &mut NewKeys,
         entropy: &mut dyn Entropy,
         (subject, bucket): (&str, &Bucket),
@@ -86,7 +86,7 @@ impl Keyring {
             if let Some(NewKey { key: (id, key), .. }) = new.by_subject.get(&pseudonym) {
                 return Ok(Obtained { id: *id, key: key.clone(), first_use: None });
             }
-            let Some(id) = self.key_of(places.1, bucket, pseudonym)? else {
+            let Some(id) = self.key_of(known, bucket, pseudonym)? else {
                 let (id, key) = self.assign(new, entropy, bucket, pseudonym);
                 return Ok(Obtained { id, key, first_use: Some(pseudonym) });
             };
@@ -101,14 +101,14 @@ impl Keyring {
     /// Returns which key a subject got in an earlier commit.
     fn key_of(
         &mut self,
-        state: &State,
+        known: &Known,
         bucket: &Bucket,
         pseudonym: Pseudonym,
     ) -> Result<Option<KeyId>, EngineError> {
         if let Some(id) = self.subjects.get(&pseudonym) {
             return Ok(Some(*id));
         }
-        let found = state.key_of(bucket, pseudonym)?;
+        let found = known.key_of(bucket, pseudonym)?;
         if let Some(id) = found {
             let _ = self.subjects.put(pseudonym, id);
         }

@@ -11,7 +11,9 @@ use piperoll_format::{
     Bucket, ChainHash, EventCore, KeyId, Kind, LedgerId, ObjectDigest, ObjectEntry, ObjectName, ObjectType,
     Pseudonym, RetainUntil, SegmentNo, Seq, SourceDigest, Timestamp,
 };
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
 
 use crate::error::EngineError;
 use crate::watch::{Remembered, Unresolved};
@@ -100,6 +102,31 @@ pub struct InventoryObject {
     pub size: u64,
     /// Its lock as recorded.
     pub retain_until: RetainUntil,
+}
+
+/// What is known of senders and subjects when a batch begins. To open it costs more than to look something up, and
+/// nothing is added before the batch is committed.
+pub(crate) struct Known {
+    sources: ReadOnlyTable<[u8; 16], Vec<u64>>,
+    subjects: ReadOnlyTable<(&'static str, [u8; 16]), [u8; 16]>,
+}
+
+impl Known {
+    /// Returns the events that have each of the digests, in their order.
+    pub(crate) fn sources(&self, digests: &[Option<SourceDigest>]) -> Result<Vec<Vec<Seq>>, EngineError> {
+        let find = |digest: &Option<SourceDigest>| -> Result<Vec<Seq>, EngineError> {
+            let Some(digest) = digest else { return Ok(Vec::new()) };
+            let found = self.sources.get(digest.0).map_err(broken)?;
+            Ok(found.map(|found| found.value().into_iter().map(Seq).collect()).unwrap_or_default())
+        };
+        digests.iter().map(find).collect()
+    }
+
+    /// Returns the key that a subject has in a bucket.
+    pub(crate) fn key_of(&self, bucket: &Bucket, pseudonym: Pseudonym) -> Result<Option<KeyId>, EngineError> {
+        let found = self.subjects.get((&*bucket.to_string(), pseudonym.0)).map_err(broken)?;
+        Ok(found.map(|found| KeyId(found.value())))
+    }
 }
 
 fn broken(error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
@@ -244,24 +271,13 @@ impl State {
         write.commit().map_err(broken)
     }
 
-    /// Returns the events that have each of the digests, in their order.
-    pub(crate) fn sources(&self, digests: &[Option<SourceDigest>]) -> Result<Vec<Vec<Seq>>, EngineError> {
+    /// Returns what a batch asks for most, as it is now.
+    pub(crate) fn known(&self) -> Result<Known, EngineError> {
         let read = self.db.begin_read().map_err(broken)?;
-        let table = read.open_table(SOURCES).map_err(broken)?;
-        let find = |digest: &Option<SourceDigest>| -> Result<Vec<Seq>, EngineError> {
-            let Some(digest) = digest else { return Ok(Vec::new()) };
-            let found = table.get(digest.0).map_err(broken)?;
-            Ok(found.map(|found| found.value().into_iter().map(Seq).collect()).unwrap_or_default())
-        };
-        digests.iter().map(find).collect()
-    }
-
-    /// Returns the key that a subject has in a bucket.
-    pub(crate) fn key_of(&self, bucket: &Bucket, pseudonym: Pseudonym) -> Result<Option<KeyId>, EngineError> {
-        let read = self.db.begin_read().map_err(broken)?;
-        let table = read.open_table(SUBJECTS).map_err(broken)?;
-        let found = table.get((&*bucket.to_string(), pseudonym.0)).map_err(broken)?;
-        Ok(found.map(|found| KeyId(found.value())))
+        Ok(Known {
+            sources: read.open_table(SOURCES).map_err(broken)?,
+            subjects: read.open_table(SUBJECTS).map_err(broken)?,
+        })
     }
 
     /// Returns the key object that holds a key, unless it was disposed of.
@@ -453,7 +469,7 @@ mod tests {
             state.add(&[addition], false).unwrap();
         }
         let known = |bucket: &Bucket, n: u8| {
-            let subject = state.key_of(bucket, Pseudonym([n + 10; 16])).unwrap();
+            let subject = state.known().unwrap().key_of(bucket, Pseudonym([n + 10; 16])).unwrap();
             let keys = [[n; 16], [0xff; 16]].map(|id| state.key_object(bucket, KeyId(id)).unwrap());
             (subject, keys.map(|name| name.map(|name| name.to_string())))
         };

@@ -176,6 +176,7 @@ impl Writer {
         let mut builder = Builder {
             store: &self.store,
             state: &self.state,
+            known: self.state.known()?,
             policies: &self.policies,
             keyring: &mut keyring,
             entropy: &mut *self.entropy,
