@@ -17,7 +17,7 @@ use super::api::Api;
 use super::lock::LockConnector;
 use super::options::{S3Credentials, S3Error, S3Options};
 use super::profile;
-use super::web_identity::KeysConnector;
+use super::web_identity::WebIdentity;
 
 /// How long it may take until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -124,15 +124,16 @@ fn provider(
                 return provider(&S3Credentials::Profile(name), options);
             }
             let region = options.region.clone().or_else(environment_region);
-            let connector = KeysConnector::from_environment(options.allow_http)?;
-            let chain = AmazonS3Builder::from_env()
-                .with_http_connector(connector)
-                .with_retry(retry(options))
+            let mut chain = AmazonS3Builder::from_env()
                 .with_bucket_name(&options.location.bucket)
                 .with_region(region.as_deref().unwrap_or(REGION))
-                .build()
-                .map_err(S3Error::Client)?;
-            Ok((Arc::clone(chain.credentials()), region))
+                .with_retry(retry(options));
+            let identity = WebIdentity::from_environment(options.allow_http)?;
+            if let Some(identity) = &identity {
+                chain = chain.with_http_connector(identity.clone());
+            }
+            let keys = Arc::clone(chain.build().map_err(S3Error::Client)?.credentials());
+            Ok((identity.map_or(Arc::clone(&keys), |identity| identity.name_in_errors(keys)), region))
         }
     }
 }

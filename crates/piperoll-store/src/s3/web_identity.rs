@@ -5,7 +5,11 @@
 
 use std::env;
 use std::fs;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use object_store::CredentialProvider;
+use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use object_store::client::{ClientOptions, HttpClient, HttpConnector, ReqwestConnector};
 use url::Url;
 
@@ -16,18 +20,20 @@ const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const ROLE: &str = "AWS_ROLE_ARN";
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_STS";
 
-/// Makes HTTP clients for services that give keys.
-#[derive(Debug, Default)]
-pub(super) struct KeysConnector {
+/// What the environment says about web identity.
+#[derive(Clone, Debug)]
+pub(super) struct WebIdentity {
+    /// Who gives the keys, for people.
+    service: String,
     is_plain: bool,
 }
 
-impl KeysConnector {
-    /// Checks what the environment says about web identity, unless it has keys, which go first.
-    pub(super) fn from_environment(allow_http: bool) -> Result<Self, S3Error> {
-        let Some(file) = env::var_os(TOKEN_FILE) else { return Ok(Self::default()) };
+impl WebIdentity {
+    /// Reads and checks the environment; nothing when it asks for no web identity, or has keys, which go first.
+    pub(super) fn from_environment(allow_http: bool) -> Result<Option<Self>, S3Error> {
+        let Some(file) = env::var_os(TOKEN_FILE) else { return Ok(None) };
         if env::var_os("AWS_ACCESS_KEY_ID").is_some() {
-            return Ok(Self::default());
+            return Ok(None);
         }
         let wrong = |reason: String| S3Error::WebIdentity { reason };
         if env::var_os(ROLE).is_none() {
@@ -44,17 +50,43 @@ impl KeysConnector {
                 )));
             }
         }
-        let Ok(endpoint) = env::var(ENDPOINT) else { return Ok(Self::default()) };
-        let is_plain = is_plain(&endpoint, allow_http)?;
-        Ok(Self { is_plain })
+        Ok(Some(match env::var(ENDPOINT) {
+            Ok(service) => Self { is_plain: is_plain(&service, allow_http)?, service },
+            Err(_) => Self { is_plain: false, service: "AWS STS".to_owned() },
+        }))
+    }
+
+    /// Returns a provider that says in its errors who should have given keys.
+    pub(super) fn name_in_errors(&self, keys: AwsCredentialProvider) -> AwsCredentialProvider {
+        Arc::new(Named { keys, service: self.service.clone() })
     }
 }
 
-impl HttpConnector for KeysConnector {
+impl HttpConnector for WebIdentity {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let options = options.clone();
         let options = if self.is_plain { options.with_allow_http(true) } else { options };
         ReqwestConnector::default().connect(&options)
+    }
+}
+
+/// See [`WebIdentity::name_in_errors`].
+#[derive(Debug)]
+struct Named {
+    keys: AwsCredentialProvider,
+    service: String,
+}
+
+#[async_trait]
+impl CredentialProvider for Named {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        self.keys.get_credential().await.map_err(|error| {
+            let source =
+                format!("expected keys by web identity from `{}`, found none: {error}", self.service);
+            object_store::Error::Generic { store: "S3", source: source.into() }
+        })
     }
 }
 
