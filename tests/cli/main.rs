@@ -3,7 +3,10 @@
 
 mod bucket;
 mod damage;
+mod demo;
+mod eio;
 mod gap;
+mod identity;
 mod kill;
 mod media;
 mod poll;

@@ -17,6 +17,7 @@ mod proxy;
 mod running;
 mod s3;
 mod served;
+mod sts;
 mod submission;
 mod wait;
 
@@ -33,5 +34,6 @@ pub use proxy::{Proxy, WireFault, WireRule};
 pub use running::{Connection, Running};
 pub use s3::{Identity, S3Answer, S3Service};
 pub use served::{APP_SECRET, Answer, Served, VERIFY_TOKEN};
+pub use sts::{FakeSts, STS_ROLE};
 pub use submission::{delivery, message, numbered_message};
 pub use wait::until;
