@@ -37,6 +37,8 @@ const SHORT_LIVED_CLASS: &str = "demo/";
 const SHOWN: u32 = 4;
 /// A moment more than the store's clock needs to have passed the end of a lock.
 const MARGIN: Duration = Duration::from_millis(20);
+/// The pause between two looks at the gaps, each of which is a search on the record.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 pub(super) struct Tour<'a> {
     pub(super) client: &'a Client,
@@ -167,15 +169,23 @@ impl Tour<'_> {
         }
     }
 
-    /// Events are searchable within two seconds; the tour starts when all are.
+    /// Events are searchable within two seconds, and gaps are known soon after; the tour starts when all are.
     async fn wait_for_index(&self) -> anyhow::Result<()> {
         let sent: LedgerView = self.client.get("/v1/ledger").await?;
         loop {
             let now: LedgerView = self.client.get("/v1/ledger").await?;
             if now.complete_to >= sent.size {
-                return Ok(());
+                break;
             }
             tokio::time::sleep(MARGIN).await;
+        }
+        let look = query("/v1/search", &[("q", Some(PHRASE.to_owned())), ("limit", Some("1".to_owned()))]);
+        loop {
+            let found: SearchView = self.client.get(&look).await?;
+            if found.gaps.complete_to >= sent.size {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 }
