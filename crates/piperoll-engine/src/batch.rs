@@ -354,8 +354,7 @@ impl Builder<'_> {
     }
 
     fn seal(&mut self, tail: &Tail, drafts: &mut Drafts) -> Vec<SealedPayload> {
-        let payloads = drafts.events.iter_mut().map(|draft| std::mem::take(&mut draft.payload));
-        let payloads: Vec<Vec<u8>> = payloads.collect();
+        let payloads: Vec<_> = drafts.events.iter_mut().map(|it| std::mem::take(&mut it.payload)).collect();
         let clear = drafts.events.iter().filter(|draft| draft.key.is_none()).count();
         let mut salts = vec![[0; SALT_LEN]; clear];
         self.entropy.fill(salts.as_flattened_mut());
