@@ -259,5 +259,7 @@ fn segment_that_cannot_be_read_is_named_and_nothing_is_changed() {
         assert!(said.contains(name) && said.contains("Input/output error"), "{arguments:?}: {said}");
     }
     let server = Running::start(home.path(), "archive");
-    Archive { home, server }.check(&["before"]);
+    let archive = Archive { home, server };
+    archive.send_until_taken("after");
+    archive.check(&["before", "after"]);
 }
