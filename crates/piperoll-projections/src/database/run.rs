@@ -14,11 +14,12 @@ pub(super) const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::ne
 /// Number of the run → how many facts it has.
 pub(super) const RUNS: TableDefinition<'_, u32, u64> = TableDefinition::new("runs");
 
-/// The size of a block: a page of the database, without what the page needs for itself and its key.
-const BLOCK_BYTES: usize = 15_000;
+/// The size of a block: a page of the database, without what the page needs for itself and its key. A lookup reads one
+/// block of each run, so larger ones make it slow.
+const BLOCK_BYTES: usize = 3_900;
 
 /// So many runs of about one size are merged.
-const MERGED: usize = 8;
+const MERGED: usize = 4;
 
 /// Length of the numbers before key and value of a fact.
 const HEAD: usize = 10;
