@@ -2,8 +2,9 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
+use crate::bench::process::{install, is_root, output};
 use crate::repository::{cargo, root, say};
 use crate::s3_ceph::Gateway;
 use crate::{corpus, s3, tidy};
@@ -112,6 +113,10 @@ impl Services {
             Ok(gateway) => self.ceph = gateway,
             Err(error) => problems.push(format!("{error:#}")),
         }
+        // It lets system calls of a process fail.
+        if let Err(error) = find_strace() {
+            say(&format!("strace is not here, tests of disks that fail are skipped: {error:#}"));
+        }
         problems
     }
 
@@ -120,6 +125,12 @@ impl Services {
         let ceph = self.ceph.as_ref().map(Gateway::environment).unwrap_or_default();
         [s3, ceph].concat()
     }
+}
+
+fn find_strace() -> Result<()> {
+    let is_found = || output(Command::new("strace").arg("--version")).is_ok();
+    ensure!(is_found() || is_root(), "only root can install Debian packages");
+    install("strace", is_found)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the task runner shows how long each step took")]
