@@ -322,16 +322,17 @@ async fn log_catching_up(progress: watch::Receiver<Progress>) {
     }
 }
 
-/// Waits for the signal that ends a server.
-pub(crate) async fn interrupted() -> anyhow::Result<()> {
+/// Begins to listen for the signals that end a server, and returns what waits for one.
+pub(crate) fn interrupted() -> anyhow::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Refuses keys of another ledger before anything is done with them.

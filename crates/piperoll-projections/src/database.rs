@@ -112,7 +112,17 @@ impl Projections {
             meta.insert("cursor", cursor).map_err(ProjectionError::database)?;
         }
         write.commit().map_err(ProjectionError::database)?;
-        if many { run::merge(&database) } else { Ok(()) }
+        if many { run::merge(&database, run::mergeable, false) } else { Ok(()) }
+    }
+
+    /// Merges what was added many at a time, so that there are few places to look in. For when nothing else is to do: it
+    /// reads and writes up to everything, and does nothing when there is nothing to merge. What was added is on the disk
+    /// afterwards if something was merged.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; every fact is still there then.
+    pub fn settle(&self) -> Result<(), ProjectionError> {
+        run::merge(&self.database(), run::settleable, true)
     }
 
     /// Returns the facts of an entity in a span of time (both ends included), oldest first, at most `limit`.

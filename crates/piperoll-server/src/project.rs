@@ -78,13 +78,15 @@ pub(crate) struct Projecting {
     /// The first event whose facts were not on the disk at `durable_at`.
     durable: u64,
     durable_at: Instant,
+    /// Whether there may be many places to look in.
+    unsettled: bool,
 }
 
 impl Projecting {
     pub(crate) fn new(projections: Projections) -> Result<Self, ProjectionError> {
         let next = sound(|| projections.cursor())?;
         let (waiting, durable_at) = (Vec::new(), Instant::now());
-        Ok(Self { projections, next, waiting, added: next, durable: next, durable_at })
+        Ok(Self { projections, next, waiting, added: next, durable: next, durable_at, unsettled: true })
     }
 
     /// Makes the changes of events up to `next`, unless all were made before. While `more` events are known to follow,
@@ -114,17 +116,25 @@ impl Projecting {
         if more && waiting < WAITING_BYTES_MAX {
             return Ok(());
         }
+        self.unsettled |= more;
         self.add(next, self.durable_at.elapsed() >= DURABLE_AFTER)
     }
 
-    /// Brings everything folded to the disk, if anything is not there yet.
+    /// Brings everything folded to the disk, if anything is not there yet, and into few places after catching up.
     pub(crate) fn flush(&mut self) -> Result<(), ProjectionError> {
-        if self.durable == self.next { Ok(()) } else { self.add(self.next, true) }
+        if self.durable != self.next {
+            self.add(self.next, true)?;
+        }
+        if self.unsettled {
+            sound(|| self.projections.settle())?;
+            self.unsettled = false;
+        }
+        Ok(())
     }
 
     /// Tells when facts in memory must reach the disk.
     pub(crate) fn due(&self) -> Option<Instant> {
-        (self.durable != self.next).then(|| self.durable_at + DURABLE_AFTER)
+        (self.durable != self.next || self.unsettled).then(|| self.durable_at + DURABLE_AFTER)
     }
 
     fn add(&mut self, next: u64, durable: bool) -> Result<(), ProjectionError> {

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Global, LogForm, ServeArgs};
 use crate::config::{Environment, Flags, Settings};
 use crate::directory::ArchiveDirectory;
-use crate::error::{Exit, one_line};
+use crate::error::Exit;
 use crate::output::{BOLD, Output, object};
 use crate::serve::{Serving, Source, interrupted};
 
@@ -30,6 +30,8 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> a
         false => Source::Store,
     };
     let serving = Serving::start(&directory, &settings, source).await?;
+    // Whoever reads the line may end the server at once.
+    let interrupted = interrupted()?;
     if output.is_json() {
         output
             .json_line(&object([("listening", serving.url().into()), ("pid", std::process::id().into())]))?;
@@ -37,10 +39,8 @@ pub(crate) async fn run(global: &Global, args: &ServeArgs, output: &Output) -> a
         output.note(format_args!("{BOLD}listening on {}{BOLD:#}", serving.url()));
     }
     let ended = async {
-        match interrupted().await {
-            Ok(()) => tracing::info!("stopping"),
-            Err(error) => tracing::error!("stopping: {}", one_line(&error)),
-        }
+        interrupted.await;
+        tracing::info!("stopping");
     };
     serving.run(ended).await?;
     Ok(Exit::Success)

@@ -121,7 +121,7 @@ pub(super) fn runs(read: &ReadTransaction) -> Result<Vec<(u32, u64)>, Projection
 }
 
 /// Returns the runs to merge next: as many of about one size as there may be of it.
-fn mergeable(runs: &[(u32, u64)]) -> Option<Vec<u32>> {
+pub(super) fn mergeable(runs: &[(u32, u64)]) -> Option<Vec<u32>> {
     // Merged ones are at least as large as the next size.
     let size = |facts: u64| facts.max(1).ilog2() / MERGED.ilog2();
     let sizes = runs.iter().map(|(_, facts)| size(*facts));
@@ -129,15 +129,34 @@ fn mergeable(runs: &[(u32, u64)]) -> Option<Vec<u32>> {
     Some(runs.iter().filter(|(_, facts)| size(*facts) == chosen).map(|(run, _)| *run).collect())
 }
 
-/// Merges runs as long as there are too many of about one size. What is in memory only stays so.
-pub(super) fn merge(database: &Database) -> Result<(), ProjectionError> {
+/// Returns the runs that are merged when there is time: from the smallest on, each that is not much larger than those
+/// before it together. What is left has few runs, and merging copies each fact a bounded number of times.
+pub(super) fn settleable(runs: &[(u32, u64)]) -> Option<Vec<u32>> {
+    let mut by_size = runs.to_vec();
+    by_size.sort_unstable_by_key(|(_, facts)| *facts);
+    let mut together = 0_u64;
+    let chosen = by_size.iter().take_while(|(_, facts)| {
+        let fits = together == 0 || *facts <= together.saturating_mul(MERGED as u64);
+        together = together.saturating_add(*facts);
+        fits
+    });
+    let chosen: Vec<u32> = chosen.map(|(run, _)| *run).collect();
+    (chosen.len() > 1).then_some(chosen)
+}
+
+/// Merges the runs that `choose` says as long as it names some. Unless `durable`, what is in memory only stays so.
+pub(super) fn merge(
+    database: &Database,
+    choose: fn(&[(u32, u64)]) -> Option<Vec<u32>>,
+    durable: bool,
+) -> Result<(), ProjectionError> {
     loop {
         let read = database.begin_read().map_err(ProjectionError::database)?;
         let known = runs(&read)?;
-        let Some(merged) = mergeable(&known) else { return Ok(()) };
+        let Some(merged) = choose(&known) else { return Ok(()) };
         let next = known.last().map_or(0, |(run, _)| run + 1);
         let mut facts = Merged::of_runs(&read, &merged)?;
-        let write = super::begin_write(database, false)?;
+        let write = super::begin_write(database, durable)?;
         {
             let mut blocks = write.open_table(BLOCKS).map_err(ProjectionError::database)?;
             let mut runs = write.open_table(RUNS).map_err(ProjectionError::database)?;

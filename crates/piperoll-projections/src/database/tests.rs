@@ -199,7 +199,7 @@ fn facts_read_the_same_whether_they_came_single_or_in_runs() {
         let parts = folded(&many(nth + 1), if nth % 2 == 0 { "a/2026-11" } else { "b/2026-11" });
         single.add_as(&parts, nth, nth == 24, false).unwrap();
         mixed.add_as(&parts, nth, nth == 24, nth % 6 != 5).unwrap();
-        run::merge(&mixed.database()).unwrap();
+        run::merge(&mixed.database(), run::mergeable, false).unwrap();
     }
     let runs = |db: &Projections| run::runs(&db.database().begin_read().unwrap()).unwrap().len();
     assert_eq!(runs(&single), 0);
@@ -226,7 +226,27 @@ fn facts_read_the_same_whether_they_came_single_or_in_runs() {
         assert_eq!(entities(&single), entities(&mixed));
     };
     same();
+    mixed.settle().unwrap();
+    assert_eq!(runs(&mixed), 1, "runs of about one size become one");
+    same();
+    mixed.settle().unwrap();
+    assert_eq!(runs(&mixed), 1);
+    same();
     assert_eq!(single.forget("a/2026-11").unwrap(), mixed.forget("a/2026-11").unwrap());
     assert_eq!(mixed.forget("a/2026-11").unwrap(), 0);
     same();
+}
+
+#[test]
+fn settling_leaves_a_large_run_alone_until_the_others_are_worth_it() {
+    let chosen = |sizes: &[u64]| {
+        let runs: Vec<(u32, u64)> = (0..).zip(sizes.iter().copied()).collect();
+        run::settleable(&runs)
+    };
+    assert_eq!(chosen(&[]), None);
+    assert_eq!(chosen(&[9]), None);
+    assert_eq!(chosen(&[1_000, 10]), None, "a few new facts do not copy everything");
+    assert_eq!(chosen(&[1_000, 300]), Some(vec![1, 0]));
+    assert_eq!(chosen(&[100_000, 10, 1_000, 300, 20]), Some(vec![1, 4]));
+    assert_eq!(chosen(&[131, 520, 32, 131, 8, 8, 32]).map(|chosen| chosen.len()), Some(7));
 }

@@ -51,11 +51,11 @@ pub(crate) async fn run(global: &Global, args: &DemoArgs, output: &Output) -> an
     }));
     let toured = tokio::select! {
         toured = tour(&client, &directory, &created.vkey, &app_secret, output) => toured.map(|()| Exit::Success),
-        interrupted = interrupted() => interrupted.map(|()| Exit::Interrupted),
+        () = interrupted()? => Ok(Exit::Interrupted),
     };
     if matches!(toured, Ok(Exit::Success)) && !args.exit {
         keep_serving(&directory, &url, output)?;
-        interrupted().await?;
+        interrupted()?.await;
     }
     drop(stop);
     server.await.context("the server ended in disorder")??;
