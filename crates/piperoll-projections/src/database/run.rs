@@ -144,10 +144,13 @@ pub(super) fn settleable(runs: &[(u32, u64)]) -> Option<Vec<u32>> {
     (chosen.len() > 1).then_some(chosen)
 }
 
+/// Says which runs, given with the number of their facts, are merged into one.
+pub(super) type Choose = fn(&[(u32, u64)]) -> Option<Vec<u32>>;
+
 /// Merges the runs that `choose` says as long as it names some. Unless `durable`, what is in memory only stays so.
 pub(super) fn merge(
     database: &Database,
-    choose: fn(&[(u32, u64)]) -> Option<Vec<u32>>,
+    choose: Choose,
     durable: bool,
 ) -> Result<(), ProjectionError> {
     loop {
