@@ -148,11 +148,7 @@ pub(super) fn settleable(runs: &[(u32, u64)]) -> Option<Vec<u32>> {
 pub(super) type Choose = fn(&[(u32, u64)]) -> Option<Vec<u32>>;
 
 /// Merges the runs that `choose` says as long as it names some. Unless `durable`, what is in memory only stays so.
-pub(super) fn merge(
-    database: &Database,
-    choose: Choose,
-    durable: bool,
-) -> Result<(), ProjectionError> {
+pub(super) fn merge(database: &Database, choose: Choose, durable: bool) -> Result<(), ProjectionError> {
     loop {
         let read = database.begin_read().map_err(ProjectionError::database)?;
         let known = runs(&read)?;
