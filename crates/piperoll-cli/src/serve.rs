@@ -36,7 +36,7 @@ pub(crate) struct Opening {
     pub(crate) recovering: watch::Sender<Recovering>,
     /// Is told how far a snapshot is fetched.
     pub(crate) fetching: watch::Sender<Fetched>,
-    /// Whether index and projections are made from the ledger even if there is a snapshot.
+    /// Whether what is missing is made from the ledger even if there is a snapshot.
     pub(crate) ignores_snapshot: bool,
 }
 
@@ -54,17 +54,18 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens an archive for writing.
     pub(crate) async fn open(directory: &ArchiveDirectory, settings: &Settings) -> anyhow::Result<Self> {
-        Self::open_telling(directory, settings, Opening::default()).await
-    }
-
-    /// Opens an archive as [`Self::open`] does, and tells how far local state is while it is made again.
-    pub(crate) async fn open_telling(
-        directory: &ArchiveDirectory,
-        settings: &Settings,
-        opening: Opening,
-    ) -> anyhow::Result<Self> {
         let lock = WriterLock::take(directory).await?;
         let store = StorePlace::new(directory, &settings.store).open()?;
+        Self::open_locked(directory, settings, (lock, store), Opening::default()).await
+    }
+
+    /// Opens an archive as [`Self::open`] does, whose lock is taken already.
+    pub(crate) async fn open_locked(
+        directory: &ArchiveDirectory,
+        settings: &Settings,
+        (lock, store): (WriterLock, Arc<dyn WormStore>),
+        opening: Opening,
+    ) -> anyhow::Result<Self> {
         let opened = Self::with(directory, settings, (lock, store.clone()), opening).await?;
         opened.archive.look_after(replica::care(directory, settings, (store, opened.archive.ledger())));
         Ok(opened)
@@ -352,7 +353,7 @@ fn cannot_open(directory: &ArchiveDirectory) -> Failure {
         .hint("run `piperoll doctor` and `piperoll verify`")
 }
 
-fn engine_settings(limits: &Limits) -> EngineSettings {
+pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
     let mut settings = EngineSettings::default();
     let set = |place: &mut usize, limit: Option<usize>| *place = limit.unwrap_or(*place);
     set(&mut settings.pool_events_max, limits.waiting_events_max);

@@ -8,7 +8,6 @@ use piperoll_format::{
 };
 use piperoll_policy::PolicySet;
 use piperoll_store::{RecentStore, WormStore};
-use piperoll_tlog::note::key::NoteSigner;
 use tokio::sync::{Mutex, oneshot, watch};
 
 use crate::commit::KnownEnd;
@@ -16,10 +15,11 @@ use crate::components::{Components, Settings};
 use crate::error::EngineError;
 use crate::keyring::Keyring;
 use crate::ledger::{Head, LedgerStore};
+use crate::local::LocalState;
 use crate::pool::{Answer, Pending, Pool, Refused};
 use crate::publish::Publisher;
+use crate::ready::Ready;
 use crate::receipt::Receipt;
-use crate::recover::{read_genesis, recover};
 use crate::rival::Rival;
 use crate::running::Running;
 use crate::state::State;
@@ -58,20 +58,9 @@ impl Engine {
         let recent = RecentStore::new(components.store, RECENT_BYTES_MAX);
         let recalling = Arc::new(recent.recalling());
         let store = LedgerStore { store: Arc::new(recent), ledger: components.ledger };
-        let (genesis, _) = read_genesis(&store).await?;
-        if genesis.public_key != components.keys.signing.verifying_key().to_bytes() {
-            return Err(EngineError::fatal("the signing key is not the ledger's"));
-        }
-        if genesis.kek != components.keys.kek.id() {
-            return Err(EngineError::fatal("the key-encryption key is not the ledger's"));
-        }
-        let signer = NoteSigner::new(&genesis.origin, components.keys.signing.clone())
-            .map_err(|error| EngineError::fatal_from("the origin is no valid key name", error))?;
-        let state = Arc::new(State::open(&components.state_dir, store.ledger, settings.state_cache_bytes)?);
-        let mut keyring = Keyring::new(components.keys.kek.clone());
         let end = KnownEnd::now(settings.trust_end);
-        let recovered =
-            recover(&store, &state, &mut keyring, signer.verifier_key(), &settings.recovering).await?;
+        let ready = Ready::make(&store, &components.keys, &components.state_dir, &settings).await?;
+        let Ready { genesis, signer, state, keyring, recovered } = ready;
         let head = Head::of(&recovered.tail, recovered.checkpoint.clone().unwrap_or_default().into());
         let (head_sender, head) = watch::channel(head);
         let (trouble_sender, trouble) = watch::channel(None);
@@ -189,6 +178,12 @@ impl Engine {
     #[must_use]
     pub fn recent_store(&self) -> Arc<dyn WormStore> {
         self.recalling.clone()
+    }
+
+    /// Returns the local state, for copies of it.
+    #[must_use]
+    pub fn local_state(&self) -> LocalState {
+        LocalState::new(self.state.clone())
     }
 
     /// Returns the committed size and its checkpoint, now and whenever it grows.

@@ -1,10 +1,42 @@
-//! What local state remembers of the end of a ledger, for whoever must decide without the store that held it.
+//! Local state as others see it: what it remembers of the end of a ledger, for whoever must decide without the store
+//! that held it, and copies of it for snapshots.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use piperoll_format::{ChainHash, LedgerId};
+use piperoll_format::{ChainHash, LedgerId, SegmentNo};
 
+use crate::error::EngineError;
 use crate::state::State;
+
+/// The name of the one file of local state.
+pub const STATE_FILE: &str = "state.redb";
+
+/// The version of what the file holds; one of another version is made anew.
+pub const STATE_VERSION: u64 = State::VERSION;
+
+/// The local state of a running writer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LocalState {
+    state: Arc<State>,
+}
+
+impl LocalState {
+    pub(crate) const fn new(state: Arc<State>) -> Self {
+        Self { state }
+    }
+
+    /// Copies everything that is committed now to a file [`STATE_FILE`] in `dir`, and returns the number of the first
+    /// segment that the copy lacks. Commits go on meanwhile. What is remembered of this machine's clock stays here.
+    ///
+    /// Waits for the disk.
+    ///
+    /// # Errors
+    /// [`EngineError::Fatal`] when one of the files cannot be read or written.
+    pub fn copy_to(&self, dir: &Path) -> Result<SegmentNo, EngineError> {
+        self.state.copy_to(&dir.join(STATE_FILE))
+    }
+}
 
 /// The end of a ledger as local state knows it. More may have been committed: its last writes are not flushed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

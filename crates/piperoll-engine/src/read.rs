@@ -1,8 +1,8 @@
 //! Reading committed events back: to tell a repeat from a conflict, and to replay after a crash.
 
 use piperoll_format::{
-    Bucket, Codec, EventCore, KeyId, KeyObject, ObjectName, ObjectType, Payload, Segment, SegmentNo, Seq,
-    open_payload,
+    Bucket, Codec, EventCore, KeyId, KeyObject, ObjectEntry, ObjectName, ObjectType, Payload, Segment,
+    SegmentNo, Seq, open_payload,
 };
 use piperoll_store::StoreError;
 use piperoll_tlog::hash::{NodeHash, leaf_hash};
@@ -66,11 +66,11 @@ pub(crate) async fn read_event(
 pub(crate) async fn stored_keys(
     store: &LedgerStore,
     number: SegmentNo,
-    segment: &Segment<'_>,
+    objects: &[ObjectEntry],
 ) -> Result<Vec<(Bucket, Vec<KeyId>)>, EngineError> {
     let damaged = |error| EngineError::fatal_from("a key object is damaged; run `piperoll verify`", error);
     let mut keys = Vec::new();
-    for entry in segment.objects.iter().filter(|entry| entry.object == ObjectType::Keys) {
+    for entry in objects.iter().filter(|entry| entry.object == ObjectType::Keys) {
         match store.get(&entry.name(number)).await {
             Ok(bytes) => {
                 let object = KeyObject::decode(&bytes).map_err(damaged)?;

@@ -1,10 +1,13 @@
 //! Opening a ledger: the same code after a clean stop, a crash and a lost race.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use piperoll_format::{
-    Bucket, Codec, DisposalOrder, EventCore, Genesis, KeyId, Kind, ObjectDigest, ObjectName, Segment,
-    SegmentNo, Seq, Timestamp, chain_hash,
+    Bucket, ChainHash, Codec, DisposalOrder, EventCore, Genesis, KeyId, Kind, ObjectDigest, ObjectEntry,
+    ObjectName, Segment, SegmentNo, Seq, Timestamp, chain_hash,
 };
 use piperoll_store::StoreError;
 use piperoll_tlog::checkpoint::Checkpoint;
@@ -12,6 +15,7 @@ use piperoll_tlog::frontier::Frontier;
 use piperoll_tlog::hash::{NodeHash, leaf_hash};
 use piperoll_tlog::note::key::VerifierKey;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::components::Recovering;
 use crate::error::EngineError;
@@ -23,11 +27,12 @@ use crate::state::{Addition, State};
 /// Segments that are read ahead while local state is made again; the largest take about 2 MB each.
 const SEGMENTS_AHEAD: usize = 16;
 
-/// Segments that are added to local state in one step: what it takes to begin and end one weighs more than a segment.
-const SEGMENTS_AT_ONCE: usize = 16;
+/// Events that are added to local state in one step, unless the last segment has more: sorted, the more there are, the
+/// more fall on each page.
+const EVENTS_AT_ONCE: usize = 32_768;
 
-/// Segments after which local state is flushed, so that a crash does not begin anew.
-const DURABLE_EVERY: u64 = 1_024;
+/// Events after which local state is flushed, so that a crash does not begin anew.
+const DURABLE_EVERY: usize = 1_000_000;
 
 /// The ledger's end as found in the store, and the checkpoint over it, if there is an event.
 #[derive(Debug)]
@@ -101,7 +106,7 @@ pub(crate) async fn read_genesis(store: &LedgerStore) -> Result<(Genesis, Vec<u8
 /// Brings the local state up to the newest segment and returns the ledger's end.
 pub(crate) async fn recover(
     store: &LedgerStore,
-    state: &State,
+    state: &Arc<State>,
     keyring: &mut Keyring,
     key: &VerifierKey,
     recovering: &watch::Sender<Recovering>,
@@ -109,15 +114,7 @@ pub(crate) async fn recover(
     let (_, genesis) = read_genesis(store).await?;
     let cursor = state.cursor()?;
     let end = find_end(store, cursor).await?;
-    let reads = (cursor.0..end.0).map(|number| read_ahead(store.clone(), SegmentNo(number)));
-    let mut reads = stream::iter(reads).buffered(SEGMENTS_AHEAD).try_ready_chunks(SEGMENTS_AT_ONCE);
-    while let Some(read) = reads.try_next().await.map_err(|error| error.1)? {
-        let done = read.last().map_or(0, |read| read.number.next().0);
-        let _ = recovering.send_replace(Recovering { done, total: end.0 });
-        replay((store, state), keyring, &read, done == end.0).await?;
-    }
-    drop(reads);
-    let _ = recovering.send_replace(Recovering { done: end.0, total: end.0 });
+    replay((store, state), keyring, cursor..end, recovering).await?;
     let Some(last) = end.0.checked_sub(1).map(SegmentNo) else {
         let tail = Tail {
             segment: SegmentNo(0),
@@ -173,59 +170,124 @@ async fn find_end(store: &LedgerStore, cursor: SegmentNo) -> Result<SegmentNo, E
     Ok(SegmentNo(low))
 }
 
-/// A segment that is read before its turn, with the ids of the keys in its key objects.
+/// A segment that is read before its turn, as far as local state wants to know it.
 struct ReadAhead {
     number: SegmentNo,
-    bytes: Bytes,
+    first_seq: Seq,
+    cores: Vec<EventCore>,
+    objects: Vec<ObjectEntry>,
+    /// The ids of the keys in its key objects.
     keys: Vec<(Bucket, Vec<KeyId>)>,
+    chain: ChainHash,
+}
+
+impl ReadAhead {
+    fn of(number: SegmentNo, bytes: &Bytes) -> Result<Self, EngineError> {
+        let segment = decode_segment(number, bytes)?;
+        let cores = segment.cores.iter().map(|core| EventCore::decode(core)).collect::<Result<_, _>>();
+        Ok(Self {
+            number,
+            first_seq: segment.first_seq,
+            cores: cores.map_err(|error| damaged(&ObjectName::Segment(number), error))?,
+            objects: segment.objects,
+            keys: Vec::new(),
+            chain: segment.chain_head,
+        })
+    }
+
+    fn addition(&self) -> Addition<'_> {
+        Addition {
+            number: self.number,
+            first_seq: self.first_seq,
+            cores: &self.cores,
+            objects: &self.objects,
+            keys: &self.keys,
+            chain: self.chain,
+        }
+    }
+
+    fn orders(&self) -> impl Iterator<Item = Seq> {
+        self.cores.iter().filter(|core| core.kind == Kind::DisposalOrdered).map(|core| core.seq)
+    }
 }
 
 async fn read_ahead(store: LedgerStore, number: SegmentNo) -> Result<ReadAhead, EngineError> {
     let bytes = store.get(&ObjectName::Segment(number)).await.map_err(EngineError::unavailable)?;
-    if let Ok(segment) = decode_segment(number, &bytes) {
-        let keys = stored_keys(&store, number, &segment).await?;
-        return Ok(ReadAhead { number, keys, bytes: bytes.clone() });
-    }
-    let bytes = read_original(&store, number).await?;
-    let keys = stored_keys(&store, number, &decode_segment(number, &bytes)?).await?;
-    Ok(ReadAhead { number, bytes, keys })
+    let mut read = match ReadAhead::of(number, &bytes) {
+        Ok(read) => read,
+        Err(_) => ReadAhead::of(number, &read_original(&store, number).await?)?,
+    };
+    read.keys = stored_keys(&store, number, &read.objects).await?;
+    Ok(read)
 }
 
+/// Adds segments to local state: while one batch of them is added, the next one is read.
 async fn replay(
-    (store, state): (&LedgerStore, &State),
+    (store, state): (&LedgerStore, &Arc<State>),
     keyring: &mut Keyring,
-    read: &[ReadAhead],
-    is_last: bool,
+    numbers: Range<SegmentNo>,
+    recovering: &watch::Sender<Recovering>,
 ) -> Result<(), EngineError> {
-    let segments =
-        read.iter().map(|read| decode_segment(read.number, &read.bytes)).collect::<Result<Vec<_>, _>>()?;
-    let cores = segments
-        .iter()
-        .map(|segment| {
-            let cores = segment.cores.iter().map(|core| EventCore::decode(core));
-            let cores: Result<Vec<_>, _> = cores.collect();
-            cores.map_err(|error| damaged(&ObjectName::Segment(segment.number), error))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let additions: Vec<Addition<'_>> = segments
-        .iter()
-        .zip(&cores)
-        .zip(read)
-        .map(|((segment, cores), read)| Addition {
-            number: read.number,
-            first_seq: segment.first_seq,
-            cores,
-            objects: &segment.objects,
-            keys: &read.keys,
-            chain: segment.chain_head,
-        })
-        .collect();
-    let durable = is_last || read.iter().any(|read| read.number.0.is_multiple_of(DURABLE_EVERY));
-    state.add(&additions, durable)?;
-    for core in cores.iter().flatten().filter(|core| core.kind == Kind::DisposalOrdered) {
-        forget_disposed((store, state), keyring, core.seq).await?;
+    let total = numbers.end.0;
+    let reads = (numbers.start.0..total).map(|number| read_ahead(store.clone(), SegmentNo(number)));
+    let mut reads = stream::iter(reads).buffered(SEGMENTS_AHEAD);
+    let (mut batch, mut adding, mut not_durable) = (Vec::new(), Adding::default(), 0);
+    while let Some(read) = reads.try_next().await? {
+        let (done, orders) = (read.number.next().0, read.orders().collect::<Vec<_>>());
+        batch.push(read);
+        let events: usize = batch.iter().map(|read| read.cores.len()).sum();
+        if events < EVENTS_AT_ONCE && orders.is_empty() && done < total {
+            continue;
+        }
+        not_durable += events;
+        let durable = done == total || not_durable >= DURABLE_EVERY;
+        not_durable = if durable { 0 } else { not_durable };
+        adding.add(state, std::mem::take(&mut batch), durable).await?;
+        if done == total || !orders.is_empty() {
+            adding.finish().await?;
+        }
+        for seq in orders {
+            forget_disposed((store, state), keyring, seq).await?;
+        }
+        let _ = recovering.send_replace(Recovering { done, total });
     }
+    let _ = recovering.send_replace(Recovering { done: total, total });
     Ok(())
+}
+
+/// The batch that is being added to local state.
+#[derive(Default)]
+struct Adding(Option<JoinHandle<Result<(), EngineError>>>);
+
+impl Adding {
+    /// Adds a batch behind the one before: a large one on a thread of its own, a small one at once.
+    async fn add(
+        &mut self,
+        state: &Arc<State>,
+        batch: Vec<ReadAhead>,
+        durable: bool,
+    ) -> Result<(), EngineError> {
+        self.finish().await?;
+        let events: usize = batch.iter().map(|read| read.cores.len()).sum();
+        let state = state.clone();
+        let add = move || {
+            let additions: Vec<Addition<'_>> = batch.iter().map(ReadAhead::addition).collect();
+            state.add(&additions, durable)
+        };
+        if events < EVENTS_AT_ONCE {
+            return add();
+        }
+        self.0 = Some(tokio::task::spawn_blocking(add));
+        Ok(())
+    }
+
+    /// Waits for the batch.
+    async fn finish(&mut self) -> Result<(), EngineError> {
+        let Some(adding) = self.0.take() else { return Ok(()) };
+        adding
+            .await
+            .map_err(|error| EngineError::fatal_from("adding to local state was interrupted", error))?
+    }
 }
 
 /// Takes out of the inventory what an order named and what is really gone; the rest is still to be deleted.

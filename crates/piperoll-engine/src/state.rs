@@ -4,6 +4,8 @@
 //! again from the store whenever it is missing, damaged or of another version. Writes are not flushed one by one:
 //! a crash loses the last few, and opening the ledger replays the segments after the cursor.
 
+mod copy;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -16,11 +18,14 @@ use redb::{
 };
 
 use crate::error::EngineError;
+use crate::local::STATE_FILE;
 use crate::watch::{Remembered, Unresolved};
 
-const VERSION: u64 = 3;
-
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// In [`META`]: the version of the whole.
+const VERSION: &str = "version";
+/// In [`META`]: the first segment that is not covered.
+const NEXT_SEGMENT: &str = "next_segment";
 const LEDGER: TableDefinition<'_, &str, [u8; 16]> = TableDefinition::new("ledger");
 /// Source digest → the events that have it, oldest first.
 const SOURCES: TableDefinition<'_, [u8; 16], Vec<u64>> = TableDefinition::new("sources");
@@ -38,6 +43,9 @@ const ENDS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("ends");
 
 /// Buckets that hold disposal orders.
 const ORDERS: TableDefinition<'_, &str, ()> = TableDefinition::new("orders");
+
+/// Events that changed the configuration.
+const CONFIGURED: TableDefinition<'_, u64, ()> = TableDefinition::new("configured");
 
 /// Events remembered for one source digest; a sender that keeps changing a fact under one id is compared with these.
 const VARIANTS_MAX: usize = 8;
@@ -134,9 +142,12 @@ fn broken(error: impl std::error::Error + Send + Sync + 'static) -> EngineError 
 }
 
 impl State {
+    /// The version of tables and values; a database of another version is made anew.
+    pub(crate) const VERSION: u64 = 4;
+
     /// Opens the database, or starts an empty one when there is none that fits.
     pub(crate) fn open(dir: &Path, ledger: LedgerId, cache_bytes: usize) -> Result<Self, EngineError> {
-        let path = dir.join("state.redb");
+        let path = dir.join(STATE_FILE);
         let open = || Database::builder().set_cache_size(cache_bytes).create(&path);
         std::fs::create_dir_all(dir).map_err(broken)?;
         // The database panics on pages that make no sense; a damaged one is as good as none.
@@ -157,7 +168,7 @@ impl State {
 
     /// Opens the database only if there is one that fits.
     pub(crate) fn open_existing(dir: &Path, ledger: LedgerId) -> Option<Self> {
-        let path = dir.join("state.redb");
+        let path = dir.join(STATE_FILE);
         let open = || Database::open(&path).ok().map(|db| Self { db });
         // As in `open`: the database panics on pages that make no sense.
         std::panic::catch_unwind(open).ok()?.filter(|state| state.is_of(ledger).unwrap_or(false))
@@ -173,16 +184,16 @@ impl State {
 
     fn is_of(&self, ledger: LedgerId) -> Result<bool, EngineError> {
         let read = self.db.begin_read().map_err(broken)?;
-        let version = read.open_table(META).map_err(broken)?.get("version").map_err(broken)?;
+        let version = read.open_table(META).map_err(broken)?.get(VERSION).map_err(broken)?;
         let of = read.open_table(LEDGER).map_err(broken)?.get("id").map_err(broken)?;
-        Ok(version.is_some_and(|version| version.value() == VERSION)
+        Ok(version.is_some_and(|version| version.value() == Self::VERSION)
             && of.is_some_and(|id| id.value() == ledger.0))
     }
 
     fn begin(&self, ledger: LedgerId) -> Result<(), EngineError> {
         let write = self.db.begin_write().map_err(broken)?;
         {
-            let _ = write.open_table(META).map_err(broken)?.insert("version", VERSION).map_err(broken)?;
+            let _ = write.open_table(META).map_err(broken)?.insert(VERSION, Self::VERSION).map_err(broken)?;
             let _ = write.open_table(LEDGER).map_err(broken)?.insert("id", ledger.0).map_err(broken)?;
             let _ = write.open_table(SOURCES).map_err(broken)?;
             let _ = write.open_table(KEYS).map_err(broken)?;
@@ -191,6 +202,7 @@ impl State {
             let _ = write.open_table(OBJECTS).map_err(broken)?;
             let _ = write.open_table(ORDERS).map_err(broken)?;
             let _ = write.open_table(ENDS).map_err(broken)?;
+            let _ = write.open_table(CONFIGURED).map_err(broken)?;
         }
         write.commit().map_err(broken)
     }
@@ -198,7 +210,7 @@ impl State {
     /// Returns the number of the first segment that is not covered.
     pub(crate) fn cursor(&self) -> Result<SegmentNo, EngineError> {
         let read = self.db.begin_read().map_err(broken)?;
-        let value = read.open_table(META).map_err(broken)?.get("next_segment").map_err(broken)?;
+        let value = read.open_table(META).map_err(broken)?.get(NEXT_SEGMENT).map_err(broken)?;
         Ok(SegmentNo(value.map_or(0, |value| value.value())))
     }
 
@@ -207,6 +219,14 @@ impl State {
         let read = self.db.begin_read().map_err(broken)?;
         let found = read.open_table(ENDS).map_err(broken)?.get("chain").map_err(broken)?;
         Ok(found.map(|found| ChainHash(found.value())))
+    }
+
+    /// Returns the events that changed the configuration, in their order.
+    pub(crate) fn configured(&self) -> Result<Vec<Seq>, EngineError> {
+        let read = self.db.begin_read().map_err(broken)?;
+        let table = read.open_table(CONFIGURED).map_err(broken)?;
+        let seqs = table.iter().map_err(broken)?;
+        seqs.map(|entry| Ok(Seq(entry.map_err(broken)?.0.value()))).collect()
     }
 
     /// Returns what is remembered of the clock.
@@ -263,10 +283,15 @@ impl State {
                 }
                 let _ = segments.insert(addition.first_seq.0, addition.number.0).map_err(broken)?;
             }
+            let mut configured = write.open_table(CONFIGURED).map_err(broken)?;
+            let cores = additions.iter().flat_map(|addition| addition.cores);
+            for core in cores.filter(|core| core.kind == Kind::ConfigChanged) {
+                let _ = configured.insert(core.seq.0, ()).map_err(broken)?;
+            }
             let mut ends = write.open_table(ENDS).map_err(broken)?;
             let _ = ends.insert("chain", last.chain.0).map_err(broken)?;
             let mut meta = write.open_table(META).map_err(broken)?;
-            let _ = meta.insert("next_segment", last.number.next().0).map_err(broken)?;
+            let _ = meta.insert(NEXT_SEGMENT, last.number.next().0).map_err(broken)?;
         }
         write.commit().map_err(broken)
     }
@@ -357,12 +382,15 @@ fn add_sources(write: &WriteTransaction, additions: &[Addition<'_>]) -> Result<(
         cores.filter_map(|core| Some((core.source_digest?.0, core.seq.0))).collect();
     found.sort_unstable();
     for (digest, seq) in found {
-        let mut seqs = sources.get(digest).map_err(broken)?.map(|found| found.value()).unwrap_or_default();
-        if seqs.len() == VARIANTS_MAX {
-            let _ = seqs.remove(1);
+        // Mostly there is none yet.
+        let known = sources.insert(digest, vec![seq]).map_err(broken)?.map(|known| known.value());
+        if let Some(mut seqs) = known {
+            if seqs.len() == VARIANTS_MAX {
+                let _ = seqs.remove(1);
+            }
+            seqs.push(seq);
+            let _ = sources.insert(digest, seqs).map_err(broken)?;
         }
-        seqs.push(seq);
-        let _ = sources.insert(digest, seqs).map_err(broken)?;
     }
     Ok(())
 }

@@ -146,15 +146,10 @@ impl Archive {
         let shelf = Shelf::new(store.clone(), ledger, &kek);
         let described = store.describe();
         let clock = components.clock.clone();
-        let projections = components.state_dir.join("projections.redb");
         let state_dir = components.state_dir.clone();
         let tokens = TokenStore::open(&parts.tokens)?;
-        let engine = Arc::new(Engine::open(components, parts.settings).await?);
-        // What people are shown comes from the store; what is derived, and keys, may come from memory.
-        let recent = engine.recent_store();
-        let keys = Arc::new(StoreKeys::new(recent.clone(), ledger, kek));
-        let reader = LedgerReader::open(store, ledger).await?.with_keys(keys);
-        let place = Place { dir: parts.index_dir, options: parts.index, projections };
+        let reader = LedgerReader::open(store, ledger).await?;
+        let place = Place::new(state_dir.clone(), parts.index_dir, parts.index);
         let now: Now = Arc::new(move || Timestamp(clock.now_micros()));
         let staging = place.staging();
         snapshot::discard(staging.clone()).await;
@@ -163,7 +158,11 @@ impl Archive {
         } else {
             Origin::Ledger { reason: "no snapshot was to be used".to_owned() }
         };
-        let snapshots = Snapshots::new(shelf, reader.clone(), staging, now.clone());
+        let engine = Arc::new(Engine::open(components, parts.settings).await?);
+        // What people are shown comes from the store; what is derived, and keys, may come from memory.
+        let recent = engine.recent_store();
+        let reader = reader.with_keys(Arc::new(StoreKeys::new(recent.clone(), ledger, kek)));
+        let snapshots = Snapshots::new(shelf, (reader.clone(), engine.local_state()), staging, now.clone());
         let following = reader.through(recent);
         let follower = Follower::start(place, following, engine.head(), snapshots.clone()).await?;
         let watch = Watch::start(engine.clone());

@@ -71,7 +71,7 @@ pub use replica::Care;
 pub use routes::{openapi, router};
 pub use run::run;
 pub use senders::{SenderCheck, Senders};
-pub use snapshot::{Fetched, Origin, SnapshotSettings};
+pub use snapshot::{Fetched, Origin, SnapshotSettings, restore_from_snapshot};
 pub use tokens::{Caller, NewToken, Role, TokenError, TokenStore};
 pub use verify::Depth;
 pub use wire::{

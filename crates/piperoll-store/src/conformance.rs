@@ -429,12 +429,11 @@ pub async fn probe_passes(fixture: &Fixture) {
     assert!(!fixture.store.describe().statement.is_empty());
 }
 
-/// Makes one test per property. `$fixture` is a function that returns a [`Fixture`] and whatever must live
-/// as long.
+/// Hands the names of all properties to a macro: `$then! { $fixture => name name … }`.
 #[macro_export]
-macro_rules! conformance_tests {
-    ($fixture:ident) => {
-        $crate::conformance_tests! { $fixture =>
+macro_rules! with_properties {
+    ($fixture:ident, $($then:tt)+) => {
+        $($then)+! { $fixture =>
             created_object_is_immutable
             second_create_is_refused
             racing_creates_have_one_winner
@@ -453,6 +452,15 @@ macro_rules! conformance_tests {
             large_object_is_kept
             probe_passes
         }
+    };
+}
+
+/// Makes one test per property. `$fixture` is a function that returns a [`Fixture`] and whatever must live
+/// as long.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($fixture:ident) => {
+        $crate::with_properties!($fixture, $crate::conformance_tests);
     };
     ($fixture:ident => $($property:ident)+) => {
         #[test]

@@ -6,15 +6,16 @@
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use indicatif::ProgressBar;
-use piperoll_engine::Recovering;
-use piperoll_format::{Kind, ObjectName, Seq};
+use piperoll_engine::{Recovering, Settings as EngineSettings, Shelf, recover_local_state};
+use piperoll_format::{ObjectName, Seq};
 use piperoll_policy::Policy;
-use piperoll_server::{Fetched, Origin};
-use piperoll_store::{LockMode, ObjectKey, Reading};
+use piperoll_server::{Fetched, Origin, restore_from_snapshot};
+use piperoll_store::{LockMode, MeteredStore, ObjectKey, Reading, WormStore};
 use piperoll_verify::LedgerReader;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -26,10 +27,11 @@ use crate::command::key::{Ask, ask_passphrase};
 use crate::config::{Environment, Flags, Mode, Settings, Store as StoreSettings};
 use crate::directory::{ArchiveDirectory, create_secret_directory, create_secret_file, replace_secret_file};
 use crate::error::{Exit, Failure};
+use crate::lock::WriterLock;
 use crate::output::{BOLD, Output};
 use crate::policies::CHANGED_POLICIES;
 use crate::secret::LedgerSecrets;
-use crate::serve::{Opened, Opening, check_keys};
+use crate::serve::{Opened, Opening, check_keys, engine_settings};
 use crate::store::{StorePlace, require_promises, the_ledger};
 use crate::text::{count, counted};
 use crate::token;
@@ -116,15 +118,26 @@ pub(crate) async fn run(global: &Global, args: &RestoreArgs, output: &Output) ->
     let reader = LedgerReader::open(store.clone(), ledger).await?;
     let mode = if named.is_s3() { lock_mode(&reader).await? } else { None };
     let named = StoreSettings { mode: named.mode.or(mode), ..named };
-    let _report = require_promises(&*StorePlace::new(&directory, &named).open()?).await?;
+    let metered = MeteredStore::new(StorePlace::new(&directory, &named).open()?);
+    let meter = metered.meter();
+    let store: Arc<dyn WormStore> = Arc::new(metered);
+    let _report = require_promises(&*store).await?;
     put_keys_back(&directory, args.keys.as_deref(), &reader)?;
     if named.url.is_some() && !directory.config().exists() {
         create_secret_file(&directory.config(), named.to_toml().as_bytes())?;
     }
-    put_policies_back(&directory, &reader, output).await?;
+    create_secret_directory(directory.root())?;
+    fs::create_dir_all(directory.state()).context("create the directory for derived state")?;
+    let lock = WriterLock::take(&directory).await?;
+    let flags = Flags { time_zone: global.tz, ..Flags::default() };
+    let settings = Settings::load(&directory, flags, &Environment::of_process())?;
+    let place = Place { directory: &directory, settings: &settings, reader: &reader, store: store.clone() };
+    let (origin, configured) = place.recover(args.no_snapshot, output).await?;
+    put_policies_back(&directory, &reader, &configured).await?;
     let has_tokens = directory.tokens().exists();
     let token = if has_tokens { None } else { Some(token::create_first(&directory)?) };
-    let Derived { events, requests, origin } = derive(&directory, global, args.no_snapshot, output).await?;
+    let events = place.index(lock, output).await?;
+    let requests = meter.read();
     let restored = Restored {
         ledger: ledger.to_string(),
         origin: reader.genesis().origin.clone(),
@@ -229,10 +242,9 @@ struct Change {
 async fn put_policies_back(
     directory: &ArchiveDirectory,
     reader: &LedgerReader,
-    output: &Output,
+    configured: &[Seq],
 ) -> anyhow::Result<()> {
-    let recorded = recorded_policies(reader, output).await?;
-    create_secret_directory(directory.root())?;
+    let recorded = recorded_policies(reader, configured).await?;
     if !directory.policies().exists() {
         fs::create_dir_all(directory.policies()).context("create the directory for policies")?;
         for text in recorded.as_ref().unwrap_or(&reader.genesis().policies) {
@@ -244,7 +256,6 @@ async fn put_policies_back(
     match recorded {
         // Nobody must record the change once more.
         Some(recorded) if !directory.recorded_policies().exists() => {
-            fs::create_dir_all(directory.state()).context("create the directory for derived state")?;
             replace_secret_file(&directory.recorded_policies(), &serde_json::to_vec(&recorded)?)
         }
         _ => Ok(()),
@@ -252,72 +263,85 @@ async fn put_policies_back(
 }
 
 /// Returns the policies of the newest recorded change; nothing when those of genesis are in force.
-async fn recorded_policies(reader: &LedgerReader, output: &Output) -> anyhow::Result<Option<Vec<String>>> {
-    let bar = output.progress("Reading", reader.size());
-    let mut found = None;
-    let mut batches = reader.stream_of(Seq(0), Seq(reader.size()), |kind| kind == Kind::ConfigChanged);
-    while let Some(batch) = batches.try_next().await? {
-        bar.inc(batch.len() as u64);
-        for read in batch.iter().filter(|read| read.event.core.kind == Kind::ConfigChanged) {
-            let opened = read.payload.as_ref().map_err(Clone::clone)?;
-            let document = opened.payload.parts.first().map(|part| &part[..]).unwrap_or_default();
-            if let Ok(change) = serde_json::from_slice::<Change>(document)
-                && change.what == CHANGED_POLICIES
-            {
-                found = Some(change.policies);
+async fn recorded_policies(reader: &LedgerReader, configured: &[Seq]) -> anyhow::Result<Option<Vec<String>>> {
+    for seq in configured.iter().rev() {
+        let mut read = reader.stream(*seq, Seq(seq.0 + 1));
+        while let Some(batch) = read.try_next().await? {
+            for event in batch {
+                let opened = event.payload?;
+                let document = opened.payload.parts.first().map(|part| &part[..]).unwrap_or_default();
+                if let Ok(change) = serde_json::from_slice::<Change>(document)
+                    && change.what == CHANGED_POLICIES
+                {
+                    return Ok(Some(change.policies));
+                }
             }
         }
     }
-    bar.finish_and_clear();
-    Ok(found)
+    Ok(None)
 }
 
-/// What was derived, from where, and what that took.
-struct Derived {
-    events: u64,
-    requests: Reading,
-    origin: Origin,
+/// Where an archive is brought back.
+struct Place<'a> {
+    directory: &'a ArchiveDirectory,
+    settings: &'a Settings,
+    reader: &'a LedgerReader,
+    store: Arc<dyn WormStore>,
 }
 
-/// Makes local state and index from the store.
-async fn derive(
-    directory: &ArchiveDirectory,
-    global: &Global,
-    ignores_snapshot: bool,
-    output: &Output,
-) -> anyhow::Result<Derived> {
-    let flags = Flags { time_zone: global.tz, ..Flags::default() };
-    let settings = Settings::load(directory, flags, &Environment::of_process())?;
-    let opening = Opening { ignores_snapshot, ..Opening::default() };
-    let (recovering, fetching) = (opening.recovering.subscribe(), opening.fetching.subscribe());
-    let bar = output.progress("Replaying", 0);
-    let opened = tokio::select! {
-        opened = Opened::open_telling(directory, &settings, opening) => opened?,
-        never = show_opening((recovering, fetching), &bar) => match never {},
-    };
-    bar.finish_and_clear();
-    let size = opened.archive().engine().head().borrow().size;
-    let bar = output.progress("Indexing", size);
-    let mut progress = opened.archive().progress();
-    let done = async {
+impl Place<'_> {
+    /// Fetches a snapshot, unless there is none to be used, and brings local state to the end of the ledger. Returns
+    /// where index and projections come from, and the events that changed the configuration.
+    async fn recover(&self, ignores_snapshot: bool, output: &Output) -> anyhow::Result<(Origin, Vec<Seq>)> {
+        let keys = LedgerSecrets::read(self.directory)?.writer_keys();
+        let (recovering, fetching) = (watch::Sender::default(), watch::Sender::default());
+        let (recovered, fetched) = (recovering.subscribe(), fetching.subscribe());
+        let settings = EngineSettings { recovering, ..engine_settings(&self.settings.limits) };
+        let (store, ledger, state) = (self.store.clone(), self.reader.ledger(), self.directory.state());
+        let bar = output.progress("Replaying", 0);
+        let recover = async {
+            let origin = if ignores_snapshot {
+                Origin::Ledger { reason: "no snapshot was to be used".to_owned() }
+            } else {
+                let shelf = Shelf::new(store.clone(), ledger, &keys.kek);
+                let places = (state.clone(), self.directory.index());
+                restore_from_snapshot(&shelf, self.reader, places, &fetching).await
+            };
+            let configured = recover_local_state(store, ledger, &keys, &state, &settings).await?;
+            anyhow::Ok((origin, configured))
+        };
+        let done = tokio::select! {
+            done = recover => done,
+            never = show_recovering((recovered, fetched), &bar) => match never {},
+        };
+        bar.finish_and_clear();
+        done
+    }
+
+    /// Opens the archive and waits until index and projections have everything. Returns how many events that is.
+    async fn index(&self, lock: WriterLock, output: &Output) -> anyhow::Result<u64> {
+        let opening = Opening { ignores_snapshot: true, ..Opening::default() };
+        let opened =
+            Opened::open_locked(self.directory, self.settings, (lock, self.store.clone()), opening).await?;
+        let size = opened.archive().engine().head().borrow().size;
+        let bar = output.progress("Indexing", size);
+        let mut progress = opened.archive().progress();
         loop {
             let now = *progress.borrow_and_update();
             // Either moves only when it commits.
             bar.set_position((now.covered.min(size) + now.projected.min(size)) / 2);
             if now.covered.min(now.projected) >= size || progress.changed().await.is_err() {
-                return;
+                break;
             }
         }
-    };
-    done.await;
-    bar.finish_and_clear();
-    let (requests, origin) = (opened.requests(), opened.archive().origin().clone());
-    opened.close().await;
-    Ok(Derived { events: size, requests, origin })
+        bar.finish_and_clear();
+        opened.close().await;
+        Ok(size)
+    }
 }
 
 /// Shows how far local state is, and then a snapshot, until somebody has had enough.
-async fn show_opening(
+async fn show_recovering(
     (mut recovering, mut fetching): (watch::Receiver<Recovering>, watch::Receiver<Fetched>),
     bar: &ProgressBar,
 ) -> Infallible {

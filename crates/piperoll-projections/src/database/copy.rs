@@ -1,6 +1,6 @@
-//! Copies of the database: taken while it is in use, and put in place where there is none.
+//! Copies of the database, taken while it is in use.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use super::{Projections, VERSION};
@@ -23,19 +23,5 @@ impl Projections {
         quiet.abort().map_err(ProjectionError::database)?;
         // Opening repairs what an open database leaves open, and closing says so.
         Self::open(path, self.ledger, self.cache_bytes)?.cursor()
-    }
-
-    /// Moves a copy from `copy` to `path`, where no file is. A crash leaves none there, or the whole.
-    ///
-    /// # Errors
-    /// [`ProjectionError::Database`] when it cannot be moved.
-    pub fn put_in_place(copy: &Path, path: &Path) -> Result<(), ProjectionError> {
-        let flush = |path: &Path| File::open(path).and_then(|file| file.sync_all());
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let moved = flush(copy)
-            .and_then(|()| fs::create_dir_all(parent))
-            .and_then(|()| fs::rename(copy, path))
-            .and_then(|()| flush(parent));
-        moved.map_err(ProjectionError::database)
     }
 }

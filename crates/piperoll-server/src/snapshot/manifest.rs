@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use piperoll_engine::StoredPiece;
+use piperoll_engine::{STATE_FILE, STATE_VERSION, StoredPiece};
 use piperoll_format::{
     ChainHash, LedgerId, PIECE_BYTES_MAX, PieceId, SEALED_PIECE_BYTES_MAX, Seq, Timestamp,
 };
@@ -11,9 +11,10 @@ use piperoll_projections::Projections;
 use serde::{Deserialize, Serialize};
 
 use super::Doubt;
+use crate::place::PROJECTIONS_FILE;
 
 /// Changed whenever a snapshot is made or read in another way.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How much of a file is a piece.
 pub(super) const PIECE_BYTES: usize = 4 * 1024 * 1024;
@@ -26,7 +27,8 @@ const BYTES_MAX: u64 = 1 << 42;
 
 const _: () = assert!(PIECE_BYTES <= PIECE_BYTES_MAX);
 
-/// A snapshot: index and projections as they were after all events before `cursor`.
+/// A snapshot: index and projections as they were after all events before `cursor`, and local state, which has at
+/// least these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
@@ -40,6 +42,8 @@ pub(super) struct Manifest {
     pub(super) taken_at: u64,
     pub(super) index: Part,
     pub(super) projections: Part,
+    /// Its cursor counts segments.
+    pub(super) state: Part,
 }
 
 /// What is restored by itself.
@@ -53,6 +57,15 @@ pub(super) struct Part {
     pub(super) files: Vec<FileEntry>,
 }
 
+/// What is taken at a time, with what each part lacks.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub(super) index: (u64, Vec<FileEntry>),
+    pub(super) projections: (u64, Vec<FileEntry>),
+    /// With the first segment that it lacks.
+    pub(super) state: (u64, Vec<FileEntry>),
+}
+
 /// A file, and the pieces that it is cut into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,16 +76,12 @@ pub(super) struct FileEntry {
     pub(super) pieces: Vec<(String, u32)>,
 }
 
-/// The name of the one file of the projections.
-pub(super) const PROJECTIONS_FILE: &str = "projections.redb";
-
 impl Manifest {
     /// Describes parts that were taken at a time.
     pub(super) fn new(
         (ledger, chain): (LedgerId, ChainHash),
         taken_at: Timestamp,
-        index: (u64, Vec<FileEntry>),
-        projections: (u64, Vec<FileEntry>),
+        Taken { index, projections, state }: Taken,
     ) -> Self {
         Self {
             version: VERSION,
@@ -82,6 +91,7 @@ impl Manifest {
             taken_at: taken_at.0,
             index: Part { version: u64::from(SearchIndex::VERSION), cursor: index.0, files: index.1 },
             projections: Part { version: Projections::VERSION, cursor: projections.0, files: projections.1 },
+            state: Part { version: STATE_VERSION, cursor: state.0, files: state.1 },
         }
     }
 
@@ -108,12 +118,13 @@ impl Manifest {
         same("version", u64::from(VERSION), u64::from(self.version))?;
         same("index version", u64::from(SearchIndex::VERSION), self.index.version)?;
         same("projections' version", Projections::VERSION, self.projections.version)?;
+        same("local state's version", STATE_VERSION, self.state.version)?;
         if self.ledger != ledger.to_string() {
             return Err(Doubt::new("it is of another ledger"));
         }
         same("cursor", cursor.0, self.cursor)?;
         same("lowest cursor", self.index.cursor.min(self.projections.cursor), self.cursor)?;
-        if self.cursor == 0 || self.chain.parse::<ChainHash>().is_err() {
+        if self.cursor == 0 || self.state.cursor == 0 || self.chain.parse::<ChainHash>().is_err() {
             return Err(Doubt::new("it says nothing about the event before it"));
         }
         if self.files().count() > FILES_MAX || self.bytes().is_none_or(|bytes| bytes > BYTES_MAX) {
@@ -125,8 +136,10 @@ impl Manifest {
                 return Err(Doubt::new("it has a file that no index has"));
             }
         }
-        if self.projections.files.len() != 1 || self.projections.files[0].name != PROJECTIONS_FILE {
-            return Err(Doubt::new("it has a file that the projections do not have"));
+        for (part, name) in [(&self.projections, PROJECTIONS_FILE), (&self.state, STATE_FILE)] {
+            if part.files.len() != 1 || part.files[0].name != name {
+                return Err(Doubt::new(format!("expected one file `{name}`")));
+            }
         }
         self.files().try_for_each(FileEntry::check)
     }
@@ -138,7 +151,7 @@ impl Manifest {
 
     /// Returns all files.
     pub(super) fn files(&self) -> impl Iterator<Item = &FileEntry> {
-        self.index.files.iter().chain(&self.projections.files)
+        self.index.files.iter().chain(&self.projections.files).chain(&self.state.files)
     }
 
     fn bytes(&self) -> Option<u64> {
@@ -196,7 +209,9 @@ mod tests {
     fn sample() -> Manifest {
         let index = vec![file("meta.json", 10), file("0123456789abcdef0123456789abcdef.idx", 9_000_000)];
         let projections = vec![file(PROJECTIONS_FILE, 4_194_304)];
-        Manifest::new((LEDGER, ChainHash([5; 32])), Timestamp(1), (8, index), (7, projections))
+        let state = vec![file(STATE_FILE, 12_288)];
+        let taken = Taken { index: (8, index), projections: (7, projections), state: (3, state) };
+        Manifest::new((LEDGER, ChainHash([5; 32])), Timestamp(1), taken)
     }
 
     fn read(bytes: &[u8]) -> Result<Manifest, Doubt> {
@@ -222,7 +237,11 @@ mod tests {
     fn whatever_is_odd_is_doubted() {
         type Change = fn(&mut Value);
         let odd: &[(&str, Change)] = &[
-            ("version", |m| m["version"] = json!(2)),
+            ("version", |m| m["version"] = json!(1)),
+            ("local state's version", |m| m["state"]["version"] = json!(99)),
+            ("no segment", |m| m["state"]["cursor"] = json!(0)),
+            ("local state elsewhere", |m| m["state"]["files"][0]["name"] = json!("../state.redb")),
+            ("no local state", |m| m["state"]["files"] = json!([])),
             ("index version", |m| m["index"]["version"] = json!(99)),
             ("projections' version", |m| m["projections"]["version"] = json!(99)),
             ("other ledger", |m| m["ledger"] = json!("00".repeat(16))),
@@ -270,12 +289,9 @@ mod tests {
 
     #[test]
     fn a_manifest_of_nothing_is_doubted() {
-        let nothing = Manifest::new(
-            (LEDGER, ChainHash([0; 32])),
-            Timestamp(1),
-            (0, Vec::new()),
-            (0, vec![file(PROJECTIONS_FILE, 1)]),
-        );
+        let (projections, state) = ((0, vec![file(PROJECTIONS_FILE, 1)]), (1, vec![file(STATE_FILE, 1)]));
+        let taken = Taken { index: (0, Vec::new()), projections, state };
+        let nothing = Manifest::new((LEDGER, ChainHash([0; 32])), Timestamp(1), taken);
         assert!(Manifest::decode(&nothing.encode(), LEDGER, Seq(0)).is_err());
     }
 }

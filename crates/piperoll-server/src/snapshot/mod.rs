@@ -1,4 +1,4 @@
-//! Snapshots of index and projections in the store, so that an empty disk need not wait for a rebuild.
+//! Snapshots of local state, index and projections in the store, so that an empty disk need not wait for a rebuild.
 //!
 //! They are sealed, because they hold what people wrote, and never trusted: version, ledger, cursor, the chain hash of the
 //! last event, every digest and every length are checked, and any doubt leaves everything to the ledger. A disposal
@@ -11,10 +11,16 @@ mod take;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use piperoll_engine::Shelf;
 use piperoll_format::Timestamp;
+use piperoll_index::Options;
+use piperoll_verify::LedgerReader;
+use tokio::sync::watch;
+
+use crate::place::Place;
 
 pub(crate) use restore::{discard, restore};
 pub(crate) use take::Snapshots;
@@ -45,7 +51,7 @@ pub struct Fetched {
     pub total: u64,
 }
 
-/// Where index and projections came from when the archive was opened.
+/// Where index and projections came from when the archive was opened; with them, local state where it was missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Both were there.
@@ -62,6 +68,17 @@ pub enum Origin {
         /// Why no snapshot is used.
         reason: String,
     },
+}
+
+/// Brings back from the newest snapshot what is missing, as [`Archive::open`](crate::Archive::open) does: for whoever
+/// must know what is recorded before an archive can be opened. No archive may have the places open.
+pub async fn restore_from_snapshot(
+    shelf: &Shelf,
+    reader: &LedgerReader,
+    (state_dir, index_dir): (PathBuf, PathBuf),
+    progress: &watch::Sender<Fetched>,
+) -> Origin {
+    restore(shelf, reader, &Place::new(state_dir, index_dir, Options::default()), progress).await
 }
 
 /// Why a snapshot is not used, or could not be taken.

@@ -1,4 +1,4 @@
-//! From a snapshot to index and projections, where there are none. Any doubt leaves everything to the ledger.
+//! From a snapshot to local state, index and projections, where there are none. Any doubt leaves everything to the ledger.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use piperoll_engine::Shelf;
-use piperoll_format::{ChainHash, Kind, PieceRole, Seq, Timestamp};
+use piperoll_engine::{STATE_FILE, Shelf, local_end};
+use piperoll_format::{ChainHash, Kind, PieceRole, SegmentNo, Seq, Timestamp};
 use piperoll_index::{Check, Options, SearchIndex};
 use piperoll_projections::Projections;
 use piperoll_verify::LedgerReader;
 use tokio::sync::watch;
 
-use super::manifest::{FileEntry, Manifest, PROJECTIONS_FILE};
+use super::manifest::{FileEntry, Manifest};
 use super::{Doubt, Fetched, Origin, clear};
-use crate::place::{Place, blocking};
+use crate::place::{PROJECTIONS_FILE, Place, blocking, put_in_place};
 
 /// Pieces that are fetched and opened at the same time.
 const PIECES_AT_ONCE: usize = 4;
@@ -23,17 +23,16 @@ const PIECES_AT_ONCE: usize = 4;
 /// Memory for pages while the projections are looked at.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Brings index and projections back from the newest snapshot, each where there is none.
+/// Brings local state, index and projections back from the newest snapshot, each where there is none.
 ///
-/// What is there is never touched. When anything is in doubt nothing is put in place, and the reason is told.
+/// Before the ledger is opened for writing. What is there is never touched. When anything is in doubt nothing is put in place, and the reason is told.
 pub(crate) async fn restore(
     shelf: &Shelf,
     reader: &LedgerReader,
     place: &Place,
     progress: &watch::Sender<Fetched>,
 ) -> Origin {
-    let missing =
-        Missing { index: !SearchIndex::exists(&place.dir), projections: !place.projections.exists() };
+    let missing = Missing::of(place);
     if !missing.index && !missing.projections {
         return Origin::Local;
     }
@@ -44,7 +43,7 @@ pub(crate) async fn restore(
     match restored {
         Ok(Some(manifest)) => {
             let Manifest { cursor, taken_at, .. } = manifest;
-            tracing::info!(events = cursor, "index and projections come from a snapshot");
+            tracing::info!(events = cursor, "local state, index and projections come from a snapshot");
             Origin::Snapshot { events: cursor, taken_at: Timestamp(taken_at) }
         }
         Ok(None) => Origin::Ledger { reason: "there is no snapshot".to_owned() },
@@ -76,6 +75,18 @@ pub(super) async fn chain_at(reader: &LedgerReader, seq: Seq) -> Result<ChainHas
 struct Missing {
     index: bool,
     projections: bool,
+    /// Alone it is no reason for a snapshot: it is made from less than all others.
+    state: bool,
+}
+
+impl Missing {
+    fn of(place: &Place) -> Self {
+        Self {
+            index: !SearchIndex::exists(&place.dir),
+            projections: !place.projections.exists(),
+            state: !place.local_state().exists(),
+        }
+    }
 }
 
 struct Restoring<'a> {
@@ -93,16 +104,19 @@ impl Restoring<'_> {
         self.check_ledger(&manifest).await?;
         let staging = self.staging.to_owned();
         blocking(move || clear(&staging).and_then(|()| fs::create_dir_all(staging.join("index")))).await?;
-        let mut files: Vec<(&FileEntry, PathBuf)> = Vec::new();
-        if self.missing.index {
-            let dir = self.staging.join("index");
-            files.extend(manifest.index.files.iter().map(|file| (file, dir.join(&file.name))));
-        }
-        if self.missing.projections {
-            let path = self.staging.join(PROJECTIONS_FILE);
-            files.extend(manifest.projections.files.iter().map(|file| (file, path.clone())));
-        }
+        let parts = [
+            (self.missing.index, &manifest.index, self.staging.join("index")),
+            (self.missing.projections, &manifest.projections, self.staging.to_owned()),
+            (self.missing.state, &manifest.state, self.staging.to_owned()),
+        ];
+        let missing = parts.iter().filter(|(is_missing, ..)| *is_missing);
+        let files: Vec<(&FileEntry, PathBuf)> = missing
+            .flat_map(|(_, part, dir)| part.files.iter().map(|file| (file, dir.join(&file.name))))
+            .collect();
         self.fetch(&files, progress).await?;
+        if self.missing.state {
+            self.check_state(&manifest).await?;
+        }
         self.put_in_place(&manifest).await?;
         Ok(Some(manifest))
     }
@@ -125,6 +139,21 @@ impl Restoring<'_> {
                 let seq = read.event.core.seq;
                 return Err(Doubt::new(format!("event {seq} is a disposal that it does not know of")));
             }
+        }
+        Ok(())
+    }
+
+    /// Compares the end of the ledger as local state knows it with the ledger.
+    async fn check_state(&self, manifest: &Manifest) -> Result<(), Doubt> {
+        let (staging, ledger) = (self.staging.to_owned(), self.reader.ledger());
+        let end = blocking(move || local_end(&staging, ledger)).await;
+        let end = end.ok_or_else(|| Doubt::new("its local state cannot be read"))?;
+        same("local state to have segments", manifest.state.cursor, end.segments)?;
+        let last = SegmentNo(end.segments.saturating_sub(1));
+        let segment = self.reader.segment(last).await.map_err(Doubt::of)?;
+        let event = segment.event(Seq(segment.end_seq().0 - 1)).map_err(Doubt::of)?;
+        if end.chain != Some(event.chain_hash()) {
+            return Err(Doubt::new(format!("segment {last} of the ledger is another than its")));
         }
         Ok(())
     }
@@ -168,27 +197,24 @@ impl Restoring<'_> {
         let (index_cursor, known) = (manifest.index.cursor, manifest.projections.cursor);
         let ledger = self.reader.ledger();
         blocking(move || {
-            let same = |what: &str, expected: u64, found: u64| match expected == found {
-                true => Ok(()),
-                false => {
-                    Err(Doubt::new(format!("expected the {what} to have {expected} events, found {found}")))
-                }
-            };
             let (index, file) = (staging.join("index"), staging.join(PROJECTIONS_FILE));
             if missing.index {
                 // Whoever took it may have had a damaged disk.
                 let options = Options { check: Check::Checksums, ..place.options };
                 let opened = SearchIndex::open(&index, options).map_err(Doubt::of)?;
-                same("index", index_cursor, opened.cursor().unwrap_or(0))?;
+                same("the index to have events", index_cursor, opened.cursor().unwrap_or(0))?;
             }
             if missing.projections {
                 let opened = Projections::open(&file, ledger, CACHE_BYTES).map_err(Doubt::of)?;
-                same("projections", known, opened.cursor().map_err(Doubt::of)?)?;
+                same("the projections to have events", known, opened.cursor().map_err(Doubt::of)?)?;
                 drop(opened);
-                Projections::put_in_place(&file, &place.projections).map_err(Doubt::of)?;
+                put_in_place(&file, &place.projections)?;
             }
             if missing.index {
                 SearchIndex::put_in_place(&index, &place.dir).map_err(Doubt::of)?;
+            }
+            if missing.state {
+                put_in_place(&staging.join(STATE_FILE), &place.local_state())?;
             }
             Ok(())
         })
@@ -206,6 +232,13 @@ pub(super) async fn read_manifest(
     let sealed = shelf.get(role, name.piece).await.map_err(Doubt::of)?;
     let (shelf, ledger) = (shelf.clone(), reader.ledger());
     blocking(move || Manifest::decode(&shelf.open(&sealed).map_err(Doubt::of)?, ledger, name.cursor)).await
+}
+
+fn same(what: &str, expected: u64, found: u64) -> Result<(), Doubt> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Doubt::new(format!("expected {what}: {expected}, found {found}")))
 }
 
 /// Writes a piece of a file to its place.

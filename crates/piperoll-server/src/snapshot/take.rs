@@ -1,4 +1,4 @@
-//! Taking snapshots: index and projections are copied aside between two commits, which takes moments, and the copy goes
+//! Taking snapshots: index, projections and local state are copied aside between two commits, which takes moments, and the copy goes
 //! to the store in the background.
 //!
 //! Files of the index never change, so those that the last snapshot has are not sent again.
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use piperoll_engine::{ManifestName, Shelf, StoredPiece};
+use piperoll_engine::{LocalState, ManifestName, STATE_FILE, Shelf, StoredPiece};
 use piperoll_format::{PieceRole, Seq, Timestamp};
 use piperoll_index::SearchWriter;
 use piperoll_projections::Projections;
@@ -20,11 +20,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::manifest::{FileEntry, Manifest, PIECE_BYTES, PROJECTIONS_FILE};
+use super::manifest::{FileEntry, Manifest, PIECE_BYTES, Taken};
 use super::restore::{chain_at, read_manifest};
 use super::{Doubt, SnapshotSettings, clear};
 use crate::archive::Now;
-use crate::place::blocking;
+use crate::place::{PROJECTIONS_FILE, blocking};
 
 /// Pieces that are read, sealed and sent at the same time.
 const PIECES_AT_ONCE: usize = 2;
@@ -44,6 +44,7 @@ pub(crate) struct Snapshots {
 struct Inner {
     shelf: Shelf,
     reader: LedgerReader,
+    local_state: LocalState,
     staging: PathBuf,
     now: Now,
     /// Set when snapshots are taken.
@@ -81,6 +82,8 @@ pub(crate) struct Newest {
 struct Copied {
     index: u64,
     projections: u64,
+    /// Segments.
+    state: u64,
 }
 
 struct Upload {
@@ -98,12 +101,18 @@ impl Drop for Quiet {
 }
 
 impl Snapshots {
-    pub(crate) fn new(shelf: Shelf, reader: LedgerReader, staging: PathBuf, now: Now) -> Self {
+    pub(crate) fn new(
+        shelf: Shelf,
+        (reader, local_state): (LedgerReader, LocalState),
+        staging: PathBuf,
+        now: Now,
+    ) -> Self {
         let at = Instant::now();
         let state = State { newest: None, is_known: false, next_at: at, not_before: at, copied: None };
         let inner = Inner {
             shelf,
             reader,
+            local_state,
             staging,
             now,
             settings: OnceLock::new(),
@@ -317,7 +326,9 @@ impl Inner {
         fs::create_dir_all(&dir)?;
         index.copy_to(&dir).map_err(Doubt::of)?;
         let projections = projections.copy_to(&self.staging.join(PROJECTIONS_FILE)).map_err(Doubt::of)?;
-        Ok(Copied { index: index.cursor().unwrap_or(0), projections })
+        // Last, so that it has at least what the others have.
+        let state = self.local_state.copy_to(&self.staging).map_err(Doubt::of)?.0;
+        Ok(Copied { index: index.cursor().unwrap_or(0), projections, state })
     }
 
     /// Sends the pieces that the store lacks, then the manifest, and deletes what it replaces.
@@ -328,9 +339,13 @@ impl Inner {
         let newest = self.shelf.newest().await.map_err(Doubt::of)?;
         let previous = self.manifest(newest).await;
         let taken_at = (self.now)();
-        let [index, projections] = self.send_files(previous.as_ref(), stop).await?;
-        let (index, projections) = ((copied.index, index), (copied.projections, projections));
-        let manifest = Manifest::new((self.reader.ledger(), chain), taken_at, index, projections);
+        let [index, projections, state] = self.send_files(previous.as_ref(), stop).await?;
+        let taken = Taken {
+            index: (copied.index, index),
+            projections: (copied.projections, projections),
+            state: (copied.state, state),
+        };
+        let manifest = Manifest::new((self.reader.ledger(), chain), taken_at, taken);
         let encoded = manifest.encode();
         // Nothing is written that would not be read.
         let _read = Manifest::decode(&encoded, self.reader.ledger(), Seq(cursor))?;
@@ -345,12 +360,12 @@ impl Inner {
         Ok(Newest::of(&manifest))
     }
 
-    /// Sends the files of index and projections, and returns how they are put together.
+    /// Sends the files of index, projections and local state, and returns how they are put together.
     async fn send_files(
         &self,
         previous: Option<&Manifest>,
         stop: &CancellationToken,
-    ) -> Result<[Vec<FileEntry>; 2], Doubt> {
+    ) -> Result<[Vec<FileEntry>; 3], Doubt> {
         let present = self.shelf.pieces().await.map_err(Doubt::of)?;
         let staging = self.staging.clone();
         let found = blocking(move || files(&staging)).await?;
@@ -408,8 +423,10 @@ impl Inner {
         if let Some(reason) = failed {
             return Err(reason);
         }
-        let (projections, index) = entries.into_iter().partition(|file| file.name == PROJECTIONS_FILE);
-        Ok([index, projections])
+        let (projections, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|file| file.name == PROJECTIONS_FILE);
+        let (state, index) = others.into_iter().partition(|file| file.name == STATE_FILE);
+        Ok([index, projections, state])
     }
 }
 
@@ -428,9 +445,11 @@ fn files(staging: &Path) -> Result<Vec<(String, PathBuf, u64)>, Doubt> {
             entry.file_name().into_string().map_err(|_| Doubt::new("an index file has another name"))?;
         files.push((name, entry.path(), entry.metadata()?.len()));
     }
-    let projections = staging.join(PROJECTIONS_FILE);
-    let length = fs::metadata(&projections)?.len();
-    files.push((PROJECTIONS_FILE.to_owned(), projections, length));
+    for name in [PROJECTIONS_FILE, STATE_FILE] {
+        let path = staging.join(name);
+        let length = fs::metadata(&path)?.len();
+        files.push((name.to_owned(), path, length));
+    }
     Ok(files)
 }
 
