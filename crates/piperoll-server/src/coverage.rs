@@ -125,12 +125,21 @@ impl Archive {
         })
     }
 
+    /// Names the gaps in the scope of a search: those of now where they are known soon, otherwise those of a moment
+    /// before.
+    pub(crate) async fn gaps_soon(&self, query: &Query) -> GapsView {
+        self.gaps_in(query, self.coverage.gaps.book_soon(self.gap_question()).await)
+    }
+
+    /// Names the gaps in the scope of an export, of now.
+    pub(crate) async fn gaps_now(&self, query: &Query) -> GapsView {
+        self.gaps_in(query, self.compute_gaps().await)
+    }
+
     /// Names the gaps in the scope of a query, the newest first.
     ///
-    /// Whoever searches is not stopped by projections that are out of order: then `complete_to` is 0, nothing was
-    /// looked at.
-    pub(crate) async fn gaps_in(&self, query: &Query) -> GapsView {
-        let found = self.coverage.gaps.book_soon(self.gap_question()).await;
+    /// Nobody is stopped by projections that are out of order: then `complete_to` is 0, nothing was looked at.
+    fn gaps_in(&self, query: &Query, found: Result<Arc<Book>, ApiError>) -> GapsView {
         let projected = self.progress().borrow().projected;
         let (book, scope) = match found {
             Ok(book) => (book, query.scope()),

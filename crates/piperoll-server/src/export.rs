@@ -53,7 +53,7 @@ impl Archive {
     pub async fn export(&self, caller: &Caller, search: &Search) -> Result<Export, ApiError> {
         let query = self.parse(search)?;
         let canonical = query.to_string();
-        let gaps = self.gaps_in(&query).await;
+        let gaps = self.gaps_now(&query).await;
         let (hits, _) = self.find_up_to(query, usize::MAX, None).await?;
         let known = self.follower.known();
         let committed = self.engine.head().borrow().size;

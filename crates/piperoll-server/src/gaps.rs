@@ -9,6 +9,7 @@ use piperoll_projections::coverage::{
     Canary, Coverage, CoverageOptions, Interval, KnownNumber, Missing, Older,
 };
 use piperoll_projections::{ProjectionError, Projections};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use crate::coverage::computed;
@@ -17,8 +18,15 @@ use crate::error::ApiError;
 /// References that are followed for each number, the newest of its older part and of its newer part.
 const REFERENCES_EACH: usize = 100_000;
 
-/// Who searches waits so long for gaps of now; then those of a moment before are named, and the answer says so.
+/// Who searches waits for gaps of now where they took no longer the last time; otherwise those of a moment before are
+/// named, and the answer says so.
+const SOON: Duration = Duration::from_millis(8);
+
+/// Who waits does so for so long at most.
 const WAIT: Duration = Duration::from_millis(250);
+
+/// After gaps were computed, searches have none computed for so many times as long as that took.
+const PAUSE: u32 = 10;
 
 /// The older part is found anew every time if that takes no longer.
 const QUICK: Duration = Duration::from_millis(20);
@@ -43,6 +51,8 @@ pub(crate) struct Book {
     pub(crate) older_at: i64,
     /// Whether every reference was followed.
     pub(crate) is_complete: bool,
+    /// When it was computed, by the clock of the machine, and how long that took.
+    computed: (Instant, Duration),
 }
 
 /// What gaps are computed from.
@@ -69,25 +79,38 @@ struct OlderBook {
 pub(crate) struct GapKeeper {
     book: Mutex<Option<Arc<Book>>>,
     /// Held while gaps are computed, so that those who search at the same time share one computation.
-    older: tokio::sync::Mutex<Option<Arc<OlderBook>>>,
+    older: Arc<tokio::sync::Mutex<Option<Arc<OlderBook>>>>,
 }
 
 impl GapKeeper {
-    /// Returns gaps of now, or, when computing them takes long, those of the last time; the computation goes on then.
+    /// Returns gaps of now, or, where computing them takes long, those of the last time; they are computed meanwhile.
     ///
     /// # Errors
     /// Those of reading.
     pub(crate) async fn book_soon(self: &Arc<Self>, question: GapQuestion) -> Result<Arc<Book>, ApiError> {
-        if let Some(book) = self.last().filter(|book| answers(book, &question)) {
-            return Ok(book);
+        let Some(before) = self.last() else { return self.book(question).await };
+        let (at, took) = before.computed;
+        if answers(&before, &question) || took > SOON && at.elapsed() < took * PAUSE {
+            return Ok(before);
         }
         let keeper = self.clone();
-        let mut computing = tokio::spawn(async move { keeper.book(question).await });
-        let Some(before) = self.last() else { return computing.await.map_err(ApiError::internal)? };
-        match tokio::time::timeout(WAIT, &mut computing).await {
-            Ok(computed) => computed.map_err(ApiError::internal)?,
-            Err(_) => Ok(before),
+        if took <= SOON {
+            let mut computing = tokio::spawn(async move { keeper.book(question).await });
+            return match tokio::time::timeout(WAIT, &mut computing).await {
+                Ok(computed) => computed.map_err(ApiError::internal)?,
+                Err(_) => Ok(before),
+            };
         }
+        // Where somebody computes them already, there is nothing to do.
+        if let Ok(older) = self.older.clone().try_lock_owned() {
+            drop(tokio::spawn(async move {
+                if let Err(error) = keeper.compute(question, older).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "gaps could not be computed");
+                }
+            }));
+        }
+        Ok(before)
     }
 
     /// Returns gaps of now.
@@ -95,11 +118,19 @@ impl GapKeeper {
     /// # Errors
     /// Those of reading.
     pub(crate) async fn book(&self, question: GapQuestion) -> Result<Arc<Book>, ApiError> {
-        let mut older = self.older.lock().await;
+        let older = self.older.clone().lock_owned().await;
         // Somebody else may have asked the same meanwhile.
-        if let Some(book) = self.last().filter(|book| answers(book, &question)) {
-            return Ok(book);
+        match self.last().filter(|book| answers(book, &question)) {
+            Some(book) => Ok(book),
+            None => self.compute(question, older).await,
         }
+    }
+
+    async fn compute(
+        &self,
+        question: GapQuestion,
+        mut older: OwnedMutexGuard<Option<Arc<OlderBook>>>,
+    ) -> Result<Arc<Book>, ApiError> {
         let known = older.clone();
         let (found, book) = computed(move || compute(&question, known)).await?;
         let book = Arc::new(book);
@@ -122,6 +153,7 @@ fn compute(
     known: Option<Arc<OlderBook>>,
 ) -> Result<(Arc<OlderBook>, Book), ProjectionError> {
     const DISPOSALS_MAX: usize = 100_000;
+    let began = Instant::now();
     let GapQuestion { projections, canaries, projected, now } = question;
     let options = CoverageOptions { now: *now, canaries, references_max: REFERENCES_EACH };
     let numbers = projections.numbers()?;
@@ -157,5 +189,6 @@ fn compute(
         found.push((number, intervals.pop(), missing));
     }
     let (projected, at, older_at) = (*projected, *now, older.at);
-    Ok((older, Book { numbers: found, projected, at, older_at, is_complete }))
+    let computed = (Instant::now(), began.elapsed());
+    Ok((older, Book { numbers: found, projected, at, older_at, is_complete, computed }))
 }

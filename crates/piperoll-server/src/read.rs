@@ -74,7 +74,7 @@ impl Archive {
     pub async fn search(&self, caller: &Caller, search: &Search) -> Result<Searched, ApiError> {
         let query = self.parse(search)?;
         let canonical = query.to_string();
-        let gaps = self.gaps_in(&query).await;
+        let gaps = self.gaps_soon(&query).await;
         let (hits, index_took) = self.find(query, search.page).await?;
         let (events, next_before) = self.show(&hits, search.page).await?;
         let access = Access {
