@@ -84,7 +84,6 @@ impl TestArchive {
             settings: quick_settings(),
             index_dir: self.index_dir(),
             index: Options { writer_heap_bytes: INDEX_HEAP_BYTES, ..Options::default() },
-            use_snapshot: true,
             fetching: tokio::sync::watch::Sender::default(),
             tokens: self.token_file(),
             whatsapp: Whatsapp {

@@ -36,8 +36,6 @@ pub(crate) struct Opening {
     pub(crate) recovering: watch::Sender<Recovering>,
     /// Is told how far a snapshot is fetched.
     pub(crate) fetching: watch::Sender<Fetched>,
-    /// Whether what is missing is made from the ledger even if there is a snapshot.
-    pub(crate) ignores_snapshot: bool,
 }
 
 /// An archive that this process writes to.
@@ -56,17 +54,7 @@ impl Opened {
     pub(crate) async fn open(directory: &ArchiveDirectory, settings: &Settings) -> anyhow::Result<Self> {
         let lock = WriterLock::take(directory).await?;
         let store = StorePlace::new(directory, &settings.store).open()?;
-        Self::open_locked(directory, settings, (lock, store), Opening::default()).await
-    }
-
-    /// Opens an archive as [`Self::open`] does, whose lock is taken already.
-    pub(crate) async fn open_locked(
-        directory: &ArchiveDirectory,
-        settings: &Settings,
-        (lock, store): (WriterLock, Arc<dyn WormStore>),
-        opening: Opening,
-    ) -> anyhow::Result<Self> {
-        let opened = Self::with(directory, settings, (lock, store.clone()), opening).await?;
+        let opened = Self::with(directory, settings, (lock, store.clone()), Opening::default()).await?;
         opened.archive.look_after(replica::care(directory, settings, (store, opened.archive.ledger())));
         Ok(opened)
     }
@@ -75,7 +63,7 @@ impl Opened {
         directory: &ArchiveDirectory,
         settings: &Settings,
         (lock, store): (WriterLock, Arc<dyn WormStore>),
-        Opening { recovering, fetching, ignores_snapshot }: Opening,
+        Opening { recovering, fetching }: Opening,
     ) -> anyhow::Result<Self> {
         let metered = MeteredStore::new(store);
         let meter = metered.meter();
@@ -100,7 +88,6 @@ impl Opened {
             },
             index_dir: directory.index(),
             index: Options::default(),
-            use_snapshot: !ignores_snapshot,
             fetching,
             tokens: directory.tokens(),
             whatsapp: whatsapp(&settings.whatsapp),
@@ -126,6 +113,7 @@ impl Opened {
         Ok(opened)
     }
 
+    #[cfg(test)]
     pub(crate) const fn archive(&self) -> &Arc<Archive> {
         &self.archive
     }

@@ -85,8 +85,7 @@ impl SearchWriter {
         if self.cursor == Some(next_seq) && !self.is_dirty {
             return Ok(());
         }
-        self.commit_at(next_seq)?;
-        self.merge_in_background()
+        self.commit_at(next_seq)
     }
 
     /// Removes all documents of a bucket, and every trace of their words from the directory. Returns how many.
@@ -134,8 +133,12 @@ impl SearchWriter {
         self.shared.refresh()
     }
 
-    /// Starts the next merge if none is under way. A failed merge costs nothing but speed.
-    fn merge_in_background(&mut self) -> Result<(), IndexError> {
+    /// Starts the next merge in the background if one is worth it and none is under way: for after a commit. A failed
+    /// merge costs nothing but speed.
+    ///
+    /// # Errors
+    /// [`IndexError`] when the files cannot be read.
+    pub fn merge(&mut self) -> Result<(), IndexError> {
         if self.merging.as_ref().is_some_and(|merging| !merging.is_finished()) {
             return Ok(());
         }

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::coverage::CoverageDesk;
 use crate::follow::{Follower, OpenError, Progress};
+use crate::indexing::Upkeep;
 use crate::metrics::Metrics;
 use crate::place::Place;
 use crate::platform::PlatformTasks;
@@ -37,8 +38,6 @@ pub struct Parts {
     pub index_dir: PathBuf,
     /// How the search index is opened.
     pub index: Options,
-    /// Whether index and projections may come from a snapshot where there are none.
-    pub use_snapshot: bool,
     /// Is told how far a snapshot is fetched.
     pub fetching: watch::Sender<Fetched>,
     /// The file of access tokens.
@@ -153,18 +152,15 @@ impl Archive {
         let now: Now = Arc::new(move || Timestamp(clock.now_micros()));
         let staging = place.staging();
         snapshot::discard(staging.clone()).await;
-        let origin = if parts.use_snapshot {
-            snapshot::restore(&shelf, &reader, &place, &parts.fetching).await
-        } else {
-            Origin::Ledger { reason: "no snapshot was to be used".to_owned() }
-        };
+        let origin = snapshot::restore(&shelf, &reader, &place, &parts.fetching).await;
         let engine = Arc::new(Engine::open(components, parts.settings).await?);
         // What people are shown comes from the store; what is derived, and keys, may come from memory.
         let recent = engine.recent_store();
         let reader = reader.with_keys(Arc::new(StoreKeys::new(recent.clone(), ledger, kek)));
         let snapshots = Snapshots::new(shelf, (reader.clone(), engine.local_state()), staging, now.clone());
         let following = reader.through(recent);
-        let follower = Follower::start(place, following, engine.head(), snapshots.clone()).await?;
+        let kept = Some(snapshots.clone());
+        let follower = Follower::start(place, following, engine.head(), kept, Upkeep::Now).await?;
         let watch = Watch::start(engine.clone());
         let gaps = Gaps::open(&state_dir);
         let archive = Self {

@@ -4,6 +4,7 @@
 //! Each has a cursor that is committed with its content, so a crash repeats a little and loses nothing. A broken one is
 //! deleted and made again. Whatever fails is tried again; nobody waits for them but those who search or ask.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,23 +14,26 @@ use piperoll_format::Seq;
 use piperoll_index::{IndexError, SearchIndex, SearchWriter};
 use piperoll_projections::{ProjectionError, Projections};
 use piperoll_verify::{Head as End, LedgerReader, ReadError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::indexing::Indexing;
+use crate::indexing::{Indexing, Upkeep};
 use crate::known::Known;
 use crate::place::{Place, blocking};
-use crate::project::{Projected, Projecting};
+use crate::project::{Projected, Projecting, sound};
 use crate::snapshot::Snapshots;
 use crate::step::{Batch, Wanted, is_read, steps};
 
-/// So many events behind is far behind.
-const FAR_BEHIND: u64 = 100_000;
+/// So many events behind is far behind: more than come while a pass is made.
+const FAR_BEHIND: u64 = 5_000;
 
-/// Events whose documents are made at the same time as others are applied, in batches of the reader.
+/// Batches of the reader that are prepared at the same time.
 const BATCHES_AHEAD: usize = 2;
+
+/// Batches that wait to be applied: as many as are prepared while the index writes a file.
+const BATCHES_WAITING: usize = 8;
 
 /// The pause between two passes over new events: one pass over many commits costs less than one over each.
 const READ_EVERY: Duration = Duration::from_millis(200);
@@ -75,13 +79,14 @@ impl Follower {
         place: Place,
         reader: LedgerReader,
         head: watch::Receiver<Head>,
-        snapshots: Snapshots,
+        snapshots: Option<Snapshots>,
+        upkeep: Upkeep,
     ) -> Result<Self, OpenError> {
         let (index, writer) = open(place.clone()).await?;
         let (path, ledger) = (place.projections.clone(), reader.ledger());
         let (projected, known) = blocking(move || {
             let projected = Projected::open(path, ledger)?;
-            let known = Projecting::new(projected.current()).map_or(0, |projecting| projecting.next);
+            let known = sound(|| projected.current().cursor()).unwrap_or(0);
             Ok::<_, ProjectionError>((projected, known))
         })
         .await?;
@@ -97,6 +102,7 @@ impl Follower {
             index: index.clone(),
             projected: projected.clone(),
             snapshots,
+            upkeep,
             progress: sender,
             rebuild: rebuild.clone(),
             stop: stop.clone(),
@@ -194,7 +200,9 @@ struct Following {
     head: watch::Receiver<Head>,
     index: Arc<RwLock<SearchIndex>>,
     projected: Projected,
-    snapshots: Snapshots,
+    /// Taken when they are due, where there are any.
+    snapshots: Option<Snapshots>,
+    upkeep: Upkeep,
     progress: watch::Sender<Progress>,
     rebuild: Arc<Notify>,
     stop: CancellationToken,
@@ -262,13 +270,14 @@ impl Following {
             }
         };
         let projections = self.projected.current();
-        let projecting = blocking(|| Projecting::new(projections)).await?;
-        let mut applying = Some(Applying { indexing: Indexing::new(writer), projecting });
+        let upkeep = self.upkeep;
+        let projecting = blocking(move || Projecting::new(projections, upkeep)).await?;
+        let mut applying = Some(Applying { indexing: Indexing::new(writer, upkeep), projecting });
         self.report(applying.as_ref());
         loop {
             let woken = if self.read_on(&mut applying).await? {
                 self.take_snapshot(&mut applying, false).await?;
-                self.wait(applying.as_ref().and_then(|applying| applying.due(&self.snapshots))).await
+                self.wait(applying.as_ref().and_then(|applying| applying.due(self.snapshots.as_ref()))).await
             } else {
                 Woken::Stop
             };
@@ -279,7 +288,9 @@ impl Following {
                 Woken::Stop => {
                     self.with(&mut applying, Applying::finish).await?;
                     self.take_snapshot(&mut applying, true).await?;
-                    self.snapshots.close().await;
+                    if let Some(snapshots) = &self.snapshots {
+                        snapshots.close().await;
+                    }
                     return Ok(Next::Stop);
                 }
             }
@@ -304,18 +315,18 @@ impl Following {
             return Ok(true);
         }
         self.read_at = Instant::now();
-        let events = self.reader.stream_of(Seq(from), Seq(size), is_read);
-        let mut batches = events.map(|batch| blocking(move || steps(batch?, wanted))).buffered(BATCHES_AHEAD);
-        while let Some(batch) = batches.next().await {
-            let batch = batch?;
-            for bucket in &batch.forgotten {
-                self.reader.keys().forget_bucket(bucket).await;
+        let mut batches = read_ahead(&self.reader, Seq(from)..Seq(size), wanted);
+        let mut waiting = Vec::new();
+        while batches.recv_many(&mut waiting, BATCHES_WAITING).await > 0 {
+            let failed = waiting.iter().position(Result::is_err).map(|at| waiting.split_off(at));
+            let ready: Vec<Batch> = waiting.drain(..).flatten().collect();
+            for batch in &ready {
+                self.forget(batch).await;
             }
-            if !batch.forgotten.is_empty() {
-                self.snapshots.forget_before(Seq(batch.next)).await;
+            self.with(applying, move |applying| applying.apply(ready, size)).await?;
+            if let Some(Err(error)) = failed.and_then(|failed| failed.into_iter().next()) {
+                return Err(error.into());
             }
-            let behind = size - batch.next;
-            self.with(applying, move |applying| applying.apply(batch, behind)).await?;
             if self.stop.is_cancelled() {
                 return Ok(false);
             }
@@ -323,20 +334,31 @@ impl Following {
         Ok(true)
     }
 
+    /// Forgets keys and snapshots of what a batch destroys.
+    async fn forget(&self, batch: &Batch) {
+        for bucket in &batch.forgotten {
+            self.reader.keys().forget_bucket(bucket).await;
+        }
+        if let Some(snapshots) = self.snapshots.as_ref().filter(|_| !batch.forgotten.is_empty()) {
+            snapshots.forget_before(Seq(batch.next)).await;
+        }
+    }
+
     /// Copies index and projections aside when a snapshot is due, and has the copy sent.
     async fn take_snapshot(&self, applying: &mut Option<Applying>, is_last: bool) -> Result<(), FollowError> {
-        if !self.snapshots.is_due(applying.as_ref().map_or(0, Applying::next), is_last).await {
+        let Some(snapshots) = self.snapshots.clone() else { return Ok(()) };
+        if !snapshots.is_due(applying.as_ref().map_or(0, Applying::next), is_last).await {
             return Ok(());
         }
-        let (snapshots, projections) = (self.snapshots.clone(), self.projected.current());
+        let (copying, projections) = (snapshots.clone(), self.projected.current());
         self.with(applying, move |applying| {
             applying.projecting.flush()?;
             applying.indexing.commit()?;
-            snapshots.copy(&applying.indexing.writer, &projections);
+            copying.copy(&applying.indexing.writer, &projections);
             Ok(())
         })
         .await?;
-        self.snapshots.send().await;
+        snapshots.send().await;
         Ok(())
     }
 
@@ -390,6 +412,27 @@ impl Following {
     }
 }
 
+/// Reads and prepares events in a task of its own, so that reading goes on while batches are applied. It ends when
+/// nobody takes them any more.
+fn read_ahead(
+    reader: &LedgerReader,
+    range: Range<Seq>,
+    wanted: Wanted,
+) -> mpsc::Receiver<Result<Batch, ReadError>> {
+    let events = reader.stream_of(range.start, range.end, is_read);
+    let mut batches =
+        events.map(move |batch| blocking(move || steps(batch?, wanted))).buffered(BATCHES_AHEAD);
+    let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
+    drop(tokio::spawn(async move {
+        while let Some(batch) = batches.next().await {
+            if sender.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }));
+    receiver
+}
+
 enum Woken {
     New,
     Due,
@@ -414,21 +457,29 @@ impl Applying {
         Wanted { documents: self.indexing.next, facts: self.projecting.next }
     }
 
-    /// Applies a batch, behind which so many events are known to follow.
-    fn apply(&mut self, batch: Batch, behind: u64) -> Result<(), FollowError> {
+    /// Applies batches of a ledger with `size` events, to both at the same time.
+    fn apply(&mut self, batches: Vec<Batch>, size: u64) -> Result<(), FollowError> {
         let Self { indexing, projecting } = self;
-        let Batch { steps, changes, next, .. } = batch;
+        let split =
+            batches.into_iter().map(|Batch { steps, changes, next, .. }| ((steps, next), (changes, next)));
+        let (documents, facts): (Vec<_>, Vec<_>) = split.unzip();
         let (indexed, projected) = std::thread::scope(|scope| {
-            let projected = scope.spawn(|| projecting.apply(changes, next, behind > 0));
-            let indexed = indexing.apply(steps, next, behind > FAR_BEHIND);
+            let projected = scope.spawn(|| {
+                facts.into_iter().try_for_each(|(changes, next)| projecting.apply(changes, next, next < size))
+            });
+            let mut documents = documents.into_iter();
+            let indexed = documents.try_for_each(|(steps, next)| {
+                indexing.apply(steps, next, size.saturating_sub(next) > FAR_BEHIND)
+            });
             (indexed, projected.join())
         });
         indexed?;
         Ok(projected.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
     }
 
-    fn due(&self, snapshots: &Snapshots) -> Option<Instant> {
-        let due = [self.indexing.due(), self.projecting.due(), snapshots.due(self.next())];
+    fn due(&self, snapshots: Option<&Snapshots>) -> Option<Instant> {
+        let snapshot = snapshots.and_then(|snapshots| snapshots.due(self.next()));
+        let due = [self.indexing.due(), self.projecting.due(), snapshot];
         due.into_iter().flatten().min()
     }
 

@@ -19,14 +19,24 @@ pub(crate) struct Indexing {
     /// The first event that was not applied.
     pub(crate) next: u64,
     committed_at: Instant,
+    upkeep: Upkeep,
+}
+
+/// Whether files are merged when there is time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upkeep {
+    /// By whoever goes on to use them.
+    Now,
+    /// Whoever opens them next does it.
+    Later,
 }
 
 impl Indexing {
-    pub(crate) fn new(writer: SearchWriter) -> Self {
+    pub(crate) fn new(writer: SearchWriter, upkeep: Upkeep) -> Self {
         let next = writer.cursor().unwrap_or(0);
         // The first commit need not wait for anything.
         let now = Instant::now();
-        Self { writer, next, committed_at: now.checked_sub(COMMIT_AFTER).unwrap_or(now) }
+        Self { writer, next, committed_at: now.checked_sub(COMMIT_AFTER).unwrap_or(now), upkeep }
     }
 
     pub(crate) fn apply(&mut self, steps: Vec<Step>, next: u64, far: bool) -> Result<(), IndexError> {
@@ -49,7 +59,11 @@ impl Indexing {
     }
 
     pub(crate) fn commit(&mut self) -> Result<(), IndexError> {
+        let is_new = self.writer.cursor() != Some(self.next);
         self.writer.commit(self.next)?;
+        if is_new && self.upkeep == Upkeep::Now {
+            self.writer.merge()?;
+        }
         self.committed_at = Instant::now();
         Ok(())
     }

@@ -11,6 +11,8 @@ use piperoll_format::{Bucket, LedgerId};
 use piperoll_projections::{ProjectionError, Projections, Rows};
 use tokio::time::Instant;
 
+use crate::indexing::Upkeep;
+
 /// How long added facts may be in memory only.
 const DURABLE_AFTER: Duration = Duration::from_secs(5);
 
@@ -80,13 +82,15 @@ pub(crate) struct Projecting {
     durable_at: Instant,
     /// Whether there may be many places to look in.
     unsettled: bool,
+    upkeep: Upkeep,
 }
 
 impl Projecting {
-    pub(crate) fn new(projections: Projections) -> Result<Self, ProjectionError> {
+    pub(crate) fn new(projections: Projections, upkeep: Upkeep) -> Result<Self, ProjectionError> {
         let next = sound(|| projections.cursor())?;
         let (waiting, durable_at) = (Vec::new(), Instant::now());
-        Ok(Self { projections, next, waiting, added: next, durable: next, durable_at, unsettled: true })
+        let (added, durable) = (next, next);
+        Ok(Self { projections, next, waiting, added, durable, durable_at, unsettled: true, upkeep })
     }
 
     /// Makes the changes of events up to `next`, unless all were made before. While `more` events are known to follow,
@@ -125,7 +129,7 @@ impl Projecting {
         if self.durable != self.next {
             self.add(self.next, true)?;
         }
-        if self.unsettled {
+        if self.unsettled && self.upkeep == Upkeep::Now {
             sound(|| self.projections.settle())?;
             self.unsettled = false;
         }
@@ -134,7 +138,8 @@ impl Projecting {
 
     /// Tells when facts in memory must reach the disk.
     pub(crate) fn due(&self) -> Option<Instant> {
-        (self.durable != self.next || self.unsettled).then(|| self.durable_at + DURABLE_AFTER)
+        let is_unsettled = self.unsettled && self.upkeep == Upkeep::Now;
+        (self.durable != self.next || is_unsettled).then(|| self.durable_at + DURABLE_AFTER)
     }
 
     fn add(&mut self, next: u64, durable: bool) -> Result<(), ProjectionError> {

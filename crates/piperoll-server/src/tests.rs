@@ -129,7 +129,6 @@ impl Bench {
             settings: Settings::default(),
             index_dir: dir.path().join("index"),
             index: Options { writer_heap_bytes: 15_000_000, ..Options::default() },
-            use_snapshot: true,
             fetching: tokio::sync::watch::Sender::default(),
             tokens: dir.path().join("tokens.json"),
             whatsapp: Whatsapp {

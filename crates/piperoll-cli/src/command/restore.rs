@@ -14,9 +14,9 @@ use indicatif::ProgressBar;
 use piperoll_engine::{Recovering, Settings as EngineSettings, Shelf, recover_local_state};
 use piperoll_format::{ObjectName, Seq};
 use piperoll_policy::Policy;
-use piperoll_server::{Fetched, Origin, restore_from_snapshot};
+use piperoll_server::{Fetched, Origin, Progress, restore_from_snapshot};
 use piperoll_store::{LockMode, MeteredStore, ObjectKey, Reading, WormStore};
-use piperoll_verify::LedgerReader;
+use piperoll_verify::{LedgerReader, StoreKeys};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,14 +24,14 @@ use tokio::time::Instant;
 use crate::args::{Global, RestoreArgs};
 use crate::backup;
 use crate::command::key::{Ask, ask_passphrase};
-use crate::config::{Environment, Flags, Mode, Settings, Store as StoreSettings};
+use crate::config::{Environment, Flags, Limits, Mode, Settings, Store as StoreSettings};
 use crate::directory::{ArchiveDirectory, create_secret_directory, create_secret_file, replace_secret_file};
 use crate::error::{Exit, Failure};
 use crate::lock::WriterLock;
 use crate::output::{BOLD, Output};
 use crate::policies::CHANGED_POLICIES;
 use crate::secret::LedgerSecrets;
-use crate::serve::{Opened, Opening, check_keys, engine_settings};
+use crate::serve::{check_keys, engine_settings};
 use crate::store::{StorePlace, require_promises, the_ledger};
 use crate::text::{count, counted};
 use crate::token;
@@ -121,22 +121,27 @@ pub(crate) async fn run(global: &Global, args: &RestoreArgs, output: &Output) ->
     let metered = MeteredStore::new(StorePlace::new(&directory, &named).open()?);
     let meter = metered.meter();
     let store: Arc<dyn WormStore> = Arc::new(metered);
-    let _report = require_promises(&*store).await?;
+    // While the ledger is read, which writes nothing there.
+    let probed = tokio::spawn({
+        let store = store.clone();
+        async move { require_promises(&*store).await }
+    });
     put_keys_back(&directory, args.keys.as_deref(), &reader)?;
     if named.url.is_some() && !directory.config().exists() {
         create_secret_file(&directory.config(), named.to_toml().as_bytes())?;
     }
     create_secret_directory(directory.root())?;
     fs::create_dir_all(directory.state()).context("create the directory for derived state")?;
-    let lock = WriterLock::take(&directory).await?;
+    let _lock = WriterLock::take(&directory).await?;
     let flags = Flags { time_zone: global.tz, ..Flags::default() };
     let settings = Settings::load(&directory, flags, &Environment::of_process())?;
-    let place = Place { directory: &directory, settings: &settings, reader: &reader, store: store.clone() };
-    let (origin, configured) = place.recover(args.no_snapshot, output).await?;
+    let place =
+        Place { directory: &directory, limits: &settings.limits, reader: &reader, store: store.clone() };
+    let Derived { origin, configured, events } = place.derive(args.no_snapshot, output).await?;
+    let _report = probed.await.context("probe the store")??;
     put_policies_back(&directory, &reader, &configured).await?;
     let has_tokens = directory.tokens().exists();
     let token = if has_tokens { None } else { Some(token::create_first(&directory)?) };
-    let events = place.index(lock, output).await?;
     let requests = meter.read();
     let restored = Restored {
         ledger: ledger.to_string(),
@@ -284,78 +289,87 @@ async fn recorded_policies(reader: &LedgerReader, configured: &[Seq]) -> anyhow:
 /// Where an archive is brought back.
 struct Place<'a> {
     directory: &'a ArchiveDirectory,
-    settings: &'a Settings,
+    limits: &'a Limits,
     reader: &'a LedgerReader,
     store: Arc<dyn WormStore>,
 }
 
+/// What was made from a store.
+struct Derived {
+    /// Where index and projections come from.
+    origin: Origin,
+    /// The events that changed the configuration.
+    configured: Vec<Seq>,
+    events: u64,
+}
+
+/// How far everything is.
+struct Told {
+    recovering: watch::Receiver<Recovering>,
+    fetching: watch::Receiver<Fetched>,
+    indexing: watch::Receiver<Progress>,
+}
+
 impl Place<'_> {
-    /// Fetches a snapshot, unless there is none to be used, and brings local state to the end of the ledger. Returns
-    /// where index and projections come from, and the events that changed the configuration.
-    async fn recover(&self, ignores_snapshot: bool, output: &Output) -> anyhow::Result<(Origin, Vec<Seq>)> {
+    /// Fetches a snapshot, unless none is to be used, and brings local state, index and projections to the end of the
+    /// ledger, at the same time.
+    async fn derive(&self, ignores_snapshot: bool, output: &Output) -> anyhow::Result<Derived> {
         let keys = LedgerSecrets::read(self.directory)?.writer_keys();
         let (recovering, fetching) = (watch::Sender::default(), watch::Sender::default());
-        let (recovered, fetched) = (recovering.subscribe(), fetching.subscribe());
-        let settings = EngineSettings { recovering, ..engine_settings(&self.settings.limits) };
-        let (store, ledger, state) = (self.store.clone(), self.reader.ledger(), self.directory.state());
-        let bar = output.progress("Replaying", 0);
-        let recover = async {
+        let indexing = watch::Sender::default();
+        let told = Told {
+            recovering: recovering.subscribe(),
+            fetching: fetching.subscribe(),
+            indexing: indexing.subscribe(),
+        };
+        let settings = EngineSettings { recovering, ..engine_settings(self.limits) };
+        let (store, ledger) = (self.store.clone(), self.reader.ledger());
+        let (state, index) = (self.directory.state(), self.directory.index());
+        let places = || (state.clone(), index.clone());
+        let work = async {
             let origin = if ignores_snapshot {
                 Origin::Ledger { reason: "no snapshot was to be used".to_owned() }
             } else {
                 let shelf = Shelf::new(store.clone(), ledger, &keys.kek);
-                let places = (state.clone(), self.directory.index());
-                restore_from_snapshot(&shelf, self.reader, places, &fetching).await
+                restore_from_snapshot(&shelf, self.reader, places(), &fetching).await
             };
-            let configured = recover_local_state(store, ledger, &keys, &state, &settings).await?;
-            anyhow::Ok((origin, configured))
+            let opener = Arc::new(StoreKeys::new(store.clone(), ledger, keys.kek.clone()));
+            let reader = LedgerReader::open(store.clone(), ledger).await?.with_keys(opener);
+            let state = recover_local_state(store, ledger, &keys, &state, &settings);
+            let (configured, events) =
+                tokio::join!(state, piperoll_server::derive(reader, places(), &indexing));
+            anyhow::Ok(Derived { origin, configured: configured?, events: events? })
         };
+        let bar = output.progress("Replaying", 0);
         let done = tokio::select! {
-            done = recover => done,
-            never = show_recovering((recovered, fetched), &bar) => match never {},
+            done = work => done,
+            never = show(told, &bar) => match never {},
         };
         bar.finish_and_clear();
         done
     }
-
-    /// Opens the archive and waits until index and projections have everything. Returns how many events that is.
-    async fn index(&self, lock: WriterLock, output: &Output) -> anyhow::Result<u64> {
-        let opening = Opening { ignores_snapshot: true, ..Opening::default() };
-        let opened =
-            Opened::open_locked(self.directory, self.settings, (lock, self.store.clone()), opening).await?;
-        let size = opened.archive().engine().head().borrow().size;
-        let bar = output.progress("Indexing", size);
-        let mut progress = opened.archive().progress();
-        loop {
-            let now = *progress.borrow_and_update();
-            // Either moves only when it commits.
-            bar.set_position((now.covered.min(size) + now.projected.min(size)) / 2);
-            if now.covered.min(now.projected) >= size || progress.changed().await.is_err() {
-                break;
-            }
-        }
-        bar.finish_and_clear();
-        opened.close().await;
-        Ok(size)
-    }
 }
 
-/// Shows how far local state is, and then a snapshot, until somebody has had enough.
-async fn show_recovering(
-    (mut recovering, mut fetching): (watch::Receiver<Recovering>, watch::Receiver<Fetched>),
-    bar: &ProgressBar,
-) -> Infallible {
+/// Shows how far everything is, until somebody has had enough.
+async fn show(mut told: Told, bar: &ProgressBar) -> Infallible {
     loop {
         let is_told = tokio::select! {
-            told = recovering.changed() => told,
-            told = fetching.changed() => told,
+            told = told.fetching.changed() => told,
+            told = told.recovering.changed() => told,
+            told = told.indexing.changed() => told,
         };
         if is_told.is_err() {
             return std::future::pending().await;
         }
-        let Recovering { done, total } = *recovering.borrow_and_update();
-        let Fetched { done: bytes, total: of } = *fetching.borrow_and_update();
-        let (what, done, total) = if of > 0 { ("Fetching", bytes, of) } else { ("Replaying", done, total) };
+        let Recovering { done, total } = *told.recovering.borrow_and_update();
+        let Fetched { done: bytes, total: of } = *told.fetching.borrow_and_update();
+        let Progress { covered, projected, size, .. } = *told.indexing.borrow_and_update();
+        let (what, done, total) = match (size > 0, of > 0) {
+            // Either moves only when it commits.
+            (true, _) => ("Indexing", (covered.min(size) + projected.min(size)) / 2, size),
+            (false, true) => ("Fetching", bytes, of),
+            (false, false) => ("Replaying", done, total),
+        };
         bar.set_prefix(what);
         bar.set_length(total);
         bar.set_position(done);

@@ -47,6 +47,7 @@ impl Fixture {
             self.writer.apply([document]).unwrap();
         }
         self.writer.commit(next).unwrap();
+        self.writer.merge().unwrap();
     }
 
     /// The seqs that a query finds, newest first.

@@ -38,6 +38,7 @@ fn commits_do_not_wait_for_a_merge_that_is_under_way() {
     }
     fixture.writer.finish_merge();
     fixture.writer.commit(2_001).unwrap();
+    fixture.writer.merge().unwrap();
     assert_eq!(fixture.find("\"gamma delta\"").len(), 1_000);
     assert_eq!(fixture.index.len(), 2_000);
 }

@@ -18,7 +18,7 @@ use crate::probe::{
 };
 
 /// How many creates race for one name.
-const RACERS: usize = 8;
+const RACERS: usize = 4;
 
 /// How far this host's clock and the service's may be apart, in seconds.
 const CLOCK_DIFFERENCE_MAX: u64 = 300;
