@@ -41,7 +41,7 @@ pub(crate) struct Opening {
 /// An archive that this process writes to.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    archive: Arc<Archive>,
+    pub(crate) archive: Arc<Archive>,
     directory: ArchiveDirectory,
     meter: Arc<Meter>,
     local_token: String,
@@ -111,11 +111,6 @@ impl Opened {
         let opened = Self::open(directory, &settings).await?;
         opened.archive.catch_up().await;
         Ok(opened)
-    }
-
-    #[cfg(test)]
-    pub(crate) const fn archive(&self) -> &Arc<Archive> {
-        &self.archive
     }
 
     pub(crate) fn router(&self) -> Router {

@@ -4,17 +4,15 @@
 //! Each has a cursor that is committed with its content, so a crash repeats a little and loses nothing. A broken one is
 //! deleted and made again. Whatever fails is tried again; nobody waits for them but those who search or ask.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use piperoll_engine::Head;
 use piperoll_format::Seq;
 use piperoll_index::{IndexError, SearchIndex, SearchWriter};
 use piperoll_projections::{ProjectionError, Projections};
 use piperoll_verify::{Head as End, LedgerReader, ReadError};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,16 +22,10 @@ use crate::known::Known;
 use crate::place::{Place, blocking};
 use crate::project::{Projected, Projecting, sound};
 use crate::snapshot::Snapshots;
-use crate::step::{Batch, Wanted, is_read, steps};
+use crate::step::{BATCHES_WAITING, Batch, Wanted, read_ahead};
 
 /// So many events behind is far behind: more than come while a pass is made.
 const FAR_BEHIND: u64 = 5_000;
-
-/// Batches of the reader that are prepared at the same time.
-const BATCHES_AHEAD: usize = 2;
-
-/// Batches that wait to be applied: as many as are prepared while the index writes a file.
-const BATCHES_WAITING: usize = 8;
 
 /// The pause between two passes over new events: one pass over many commits costs less than one over each.
 const READ_EVERY: Duration = Duration::from_millis(200);
@@ -410,27 +402,6 @@ impl Following {
             changed = until_new => if changed.is_ok() { Woken::New } else { Woken::Stop },
         }
     }
-}
-
-/// Reads and prepares events in a task of its own, so that reading goes on while batches are applied. It ends when
-/// nobody takes them any more.
-fn read_ahead(
-    reader: &LedgerReader,
-    range: Range<Seq>,
-    wanted: Wanted,
-) -> mpsc::Receiver<Result<Batch, ReadError>> {
-    let events = reader.stream_of(range.start, range.end, is_read);
-    let mut batches =
-        events.map(move |batch| blocking(move || steps(batch?, wanted))).buffered(BATCHES_AHEAD);
-    let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
-    drop(tokio::spawn(async move {
-        while let Some(batch) = batches.next().await {
-            if sender.send(batch).await.is_err() {
-                return;
-            }
-        }
-    }));
-    receiver
 }
 
 enum Woken {

@@ -1,12 +1,24 @@
-//! From events that were read to what they do to index and projections. Pure, so that batches are made in parallel.
+//! From events that are read to what they do to index and projections. What becomes of a batch is pure, so that batches
+//! are made in parallel.
 
+use std::ops::Range;
+
+use futures::StreamExt as _;
 use piperoll_export::message_of;
-use piperoll_format::{Bucket, DisposalOrder, Kind};
+use piperoll_format::{Bucket, DisposalOrder, Kind, Seq};
 use piperoll_index::Document;
 use piperoll_projections::{Observed, Rows};
-use piperoll_verify::{ReadError, ReadEvent};
+use piperoll_verify::{LedgerReader, ReadError, ReadEvent};
+use tokio::sync::mpsc;
 
+use crate::place::blocking;
 use crate::project::Change;
+
+/// Batches of the reader that are prepared at the same time.
+const BATCHES_AHEAD: usize = 2;
+
+/// Batches that wait to be applied: as many as are prepared while the index writes a file.
+pub(crate) const BATCHES_WAITING: usize = 8;
 
 /// What becomes of one batch of events.
 #[derive(Default)]
@@ -35,8 +47,29 @@ pub(crate) struct Wanted {
     pub(crate) facts: u64,
 }
 
+/// Reads and prepares events in a task of its own, so that reading goes on while batches are applied. It ends when
+/// nobody takes them any more.
+pub(crate) fn read_ahead(
+    reader: &LedgerReader,
+    range: Range<Seq>,
+    wanted: Wanted,
+) -> mpsc::Receiver<Result<Batch, ReadError>> {
+    let events = reader.stream_of(range.start, range.end, is_read);
+    let mut batches =
+        events.map(move |batch| blocking(move || steps(batch?, wanted))).buffered(BATCHES_AHEAD);
+    let (sender, receiver) = mpsc::channel(BATCHES_WAITING);
+    drop(tokio::spawn(async move {
+        while let Some(batch) = batches.next().await {
+            if sender.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }));
+    receiver
+}
+
 /// Fails when the store did not answer: then the batch is read again, and no event is left out for good.
-pub(crate) fn steps(events: Vec<ReadEvent>, wanted: Wanted) -> Result<Batch, ReadError> {
+fn steps(events: Vec<ReadEvent>, wanted: Wanted) -> Result<Batch, ReadError> {
     let mut unread = events.iter().filter_map(|read| read.payload.as_ref().err());
     if let Some(error) = unread.find(|error| matches!(error, ReadError::Store(_))) {
         return Err(error.clone());
@@ -61,7 +94,7 @@ impl Batch {
 }
 
 /// Tells whether an event has something to find: a piece of an attachment has not.
-pub(crate) fn is_read(kind: Kind) -> bool {
+fn is_read(kind: Kind) -> bool {
     kind != Kind::MediaPart
 }
 

@@ -51,7 +51,7 @@ impl Both {
         for n in 0..count {
             let document = format!("{{\"n\":{n}}}").into_bytes();
             let event = Submission::own(Kind::LedgerStarted, "application/json", document);
-            let _receipts = opened.archive().engine().submit(SubmissionGroup::single(event)).await.unwrap();
+            let _receipts = opened.archive.engine().submit(SubmissionGroup::single(event)).await.unwrap();
         }
         opened.close().await;
     }

@@ -61,7 +61,7 @@ async fn local_token_is_made_once_and_again_when_it_was_revoked() {
     opened.close().await;
     let opened = open(&directory).await.unwrap();
     assert_eq!(opened.local_token(), first);
-    opened.archive().tokens().revoke("local", opened.archive().now()).unwrap();
+    opened.archive.tokens().revoke("local", opened.archive.now()).unwrap();
     opened.close().await;
     let opened = open(&directory).await.unwrap();
     assert_ne!(opened.local_token(), first);
