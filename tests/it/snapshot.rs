@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use axum::http::Method;
 use bytes::Bytes;
-use piperoll_engine::Shelf;
+use piperoll_engine::{Shelf, local_end};
 use piperoll_format::{Kek, LedgerId, PieceRole, Seq};
 use piperoll_projections::Table;
-use piperoll_server::{Origin, Role, SnapshotSettings};
+use piperoll_server::{Origin, Role, SnapshotSettings, restore_from_snapshot};
 use piperoll_store::ObjectKey;
 use piperoll_store::faulty::{Fault, Operation, Outcome};
 use piperoll_tests::{KEK, NOW, Served, TestArchive, webhook, webhook_to};
+use piperoll_verify::LedgerReader;
+use tokio::sync::watch;
 
 /// Snapshots only when a test asks for one by stopping in order.
 const AT_THE_END: SnapshotSettings =
@@ -110,6 +112,15 @@ async fn an_empty_disk_is_ready_from_a_snapshot() {
         assert_eq!((expected.0.len(), expected.1.len()), (2, 1));
         say(&served, "wamid.4", "wombat four").await;
         served.close().await;
+
+        lose_local_state(&archive);
+        let shelf = Shelf::new(archive.backing(), archive.ledger(), &Kek::new(KEK));
+        let reader = LedgerReader::open(archive.backing(), archive.ledger()).await.unwrap();
+        let places = (archive.state_dir(), archive.index_dir());
+        let origin = restore_from_snapshot(&shelf, &reader, places, &watch::Sender::default()).await;
+        assert!(matches!(origin, Origin::Snapshot { .. }), "{origin:?}");
+        let end = local_end(&archive.state_dir(), archive.ledger()).unwrap();
+        assert!(end.events_min >= 4, "local state comes with the others: {end:?}");
 
         lose_local_state(&archive);
         let served = archive.serve().await;
@@ -228,6 +239,13 @@ async fn any_doubt_leaves_everything_to_the_ledger() {
     served.close().await;
 }
 
+/// Changes how many segments the local state of a manifest is said to have.
+fn with_segments(manifest: &str, segments: u64) -> String {
+    let mut manifest: serde_json::Value = serde_json::from_str(manifest).unwrap();
+    manifest["state"]["cursor"] = segments.into();
+    manifest.to_string()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_that_promises_too_much_is_doubted() {
     let archive = TestArchive::in_memory().await;
@@ -250,6 +268,7 @@ async fn a_manifest_that_promises_too_much_is_doubted() {
     for (forged, cursor, word) in [
         (text.replace("\"version\":2,\"ledger\"", "\"version\":9,\"ledger\""), cursor, "version"),
         (text.replace("meta.json", "../../meta.json"), cursor, "a file that no index has"),
+        (with_segments(&text, 1), cursor, "expected local state to have segments"),
         (swapped, cursor, "expected the index to have"),
         (shorter, Seq(3), "event 2 of the ledger is another"),
         (text.replace(&format!("\"cursor\":{cursor}"), "\"cursor\":900"), Seq(900), "more events"),

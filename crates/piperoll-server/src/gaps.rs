@@ -192,3 +192,42 @@ fn compute(
     let computed = (Instant::now(), began.elapsed());
     Ok((older, Book { numbers: found, projected, at, older_at, is_complete, computed }))
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests may unwrap")]
+mod tests {
+    use piperoll_format::LedgerId;
+
+    use super::*;
+
+    /// A book of the moment 1 that took a second to compute, so many seconds ago.
+    fn known(seconds_ago: u64) -> Arc<Book> {
+        let ago = Duration::from_secs(seconds_ago);
+        let computed = (Instant::now().checked_sub(ago).unwrap(), Duration::from_secs(1));
+        Arc::new(Book { numbers: Vec::new(), projected: 1, at: 1, older_at: 1, is_complete: true, computed })
+    }
+
+    #[tokio::test]
+    async fn gaps_of_a_moment_before_are_named_where_those_of_now_take_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let projections =
+            Projections::open(&dir.path().join("projections.redb"), LedgerId([1; 16]), 1 << 20).unwrap();
+        let question =
+            || GapQuestion { projections: projections.clone(), canaries: Vec::new(), projected: 2, now: 3 };
+        let keeper = Arc::new(GapKeeper::default());
+        let set = |book: Arc<Book>| *keeper.book.lock().unwrap() = Some(book);
+        set(known(1));
+        assert_eq!(keeper.book_soon(question()).await.unwrap().at, 1);
+        assert!(keeper.older.try_lock().is_ok(), "so soon nothing is computed");
+        set(known(11));
+        assert_eq!(keeper.book_soon(question()).await.unwrap().at, 1, "nobody waits");
+        while keeper.last().unwrap().at == 1 {
+            tokio::task::yield_now().await;
+        }
+        // That took no time at all, so the next question is answered as of now.
+        let later = GapQuestion { projected: 4, now: 5, ..question() };
+        assert_eq!(keeper.book_soon(later).await.unwrap().at, 5);
+        set(known(1));
+        assert_eq!(keeper.book(question()).await.unwrap().at, 3, "whoever must know waits");
+    }
+}

@@ -17,7 +17,9 @@ use crate::components::{Components, Entropy, Settings, WriterKeys};
 use crate::create::{NewLedger, create_ledger};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::local::{STATE_FILE, local_end};
 use crate::read::read_event;
+use crate::ready::recover_local_state;
 
 const NOW: u64 = 1_790_000_000_000_000;
 
@@ -166,6 +168,35 @@ async fn a_repeat_gets_the_first_receipt_and_a_conflict_is_stored_and_marked_als
         engine.close().await;
     }
     assert_eq!(bench.cores().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_local_state_knows_what_was_committed_before_and_the_rest_is_replayed() {
+    let bench = Bench::new().await;
+    let engine = bench.open().await;
+    let before = engine.submit(SubmissionGroup::single(message("a", "hello"))).await.unwrap()[0];
+    let changed = Submission::own(Kind::ConfigChanged, "application/json", b"{}".to_vec());
+    let changed = engine.submit(SubmissionGroup::single(changed)).await.unwrap()[0];
+    let aside = tempfile::tempdir().unwrap();
+    let lacks = engine.local_state().copy_to(aside.path()).unwrap();
+    let later = engine.submit(SubmissionGroup::single(message("b", "world"))).await.unwrap()[0];
+    let head = engine.head().borrow().clone();
+    engine.close().await;
+    drop(engine);
+    let end = local_end(aside.path(), LedgerId([7; 16])).unwrap();
+    assert_eq!((end.segments, end.events_min), (lacks.0, changed.seq.0 + 1));
+    assert!(lacks.0 <= head.segment.unwrap().0, "the copy lacks the last segment");
+    std::fs::copy(aside.path().join(STATE_FILE), bench.dir.path().join(STATE_FILE)).unwrap();
+    let store = bench.store.clone();
+    let (dir, settings) = (bench.dir.path(), Settings::default());
+    let configured = recover_local_state(store, LedgerId([7; 16]), &keys(), dir, &settings).await.unwrap();
+    assert_eq!(configured, [changed.seq]);
+    let engine = bench.open().await;
+    for (id, text, known) in [("a", "hello", before), ("b", "world", later)] {
+        let again = engine.submit(SubmissionGroup::single(message(id, text))).await.unwrap()[0];
+        assert_eq!((again.seq, again.event_hash, again.repeated), (known.seq, known.event_hash, true));
+    }
+    engine.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
