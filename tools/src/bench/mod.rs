@@ -25,6 +25,7 @@ mod search;
 mod sqlite;
 mod state;
 mod supply;
+mod year;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -53,6 +54,9 @@ pub struct Arguments {
     /// Messages in the archive that is verified, searched and exported; the targets are meant for 1000000
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
     events: u64,
+    /// Fill that archive with a year of 50 numbers and everything that goes with their messages; with `--only state`
+    #[arg(long, requires = "only")]
+    year: bool,
     /// How long each load lasts, without its warm-up
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
@@ -231,7 +235,13 @@ fn measure_grown(
     if !reading.into_iter().any(|part| arguments.wants(part)) {
         return Ok(());
     }
-    let mut grown = Grown::fill(program, &dir.join("archive"), arguments.events, results)?;
+    let place = dir.join("archive");
+    let mut grown = if arguments.year {
+        ensure!(arguments.only == [Part::State], "expected `--year` with `--only state` alone");
+        year::fill(program, &place, arguments.events, results)?
+    } else {
+        Grown::fill(program, &place, arguments.events, results)?
+    };
     let queries = Queries::choose(grown.parts, grown::PART)?;
     let asked = arguments.wants(Part::State).then(|| state::prepare(&grown)).transpose()?;
     for round in 1..=arguments.rounds {
@@ -269,6 +279,9 @@ impl Arguments {
 }
 
 fn notes(arguments: &Arguments) -> Vec<String> {
+    if arguments.year {
+        return vec![year::NOTE.to_owned()];
+    }
     vec![
         format!(
             "Every acknowledgement is after the flush. Loads last {} s after 1 s of warm-up, each on a new archive; \

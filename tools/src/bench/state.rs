@@ -36,6 +36,12 @@ static PROJECT: Figure = Figure::new(
     "events/s",
     Target::AtLeast(40_000.0),
 );
+static MEMORY: Figure = Figure::new(
+    "projections-memory",
+    "resident memory of the server meanwhile, peak",
+    "MB",
+    Target::AtMost(500.0),
+);
 static PAGE_P50: Figure = ms("conversation-p50", "conversation, 200 messages, p50", Target::None).detail();
 static PAGE_P99: Figure =
     ms("conversation-p99", "conversation, page of 200 messages, whole request, p99", Target::AtMost(50.0));
@@ -158,6 +164,7 @@ pub(super) fn measure(dir: &Path, grown: &Grown, asked: &Asked, results: &mut Re
         results.add(&PROJECT, rate, probes);
         ask_all(&mut connection, dir, grown, asked, results).await
     })?;
+    results.add(&MEMORY, server.memory()?.peak, None);
     server.stop()
 }
 

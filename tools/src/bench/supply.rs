@@ -52,6 +52,18 @@ impl Supply {
         supply
     }
 
+    /// Prepares events that a firm hands in itself, each in a request of its own.
+    pub(super) fn events(bodies: impl Iterator<Item = Vec<u8>>, token: &str) -> Self {
+        let mut supply = Self { bytes: Vec::new(), ends: Vec::new(), messages_each: 1 };
+        let authorization = format!("Bearer {token}");
+        for body in bodies {
+            let headers = [("Content-Type", "application/json"), ("Authorization", authorization.as_str())];
+            write_request(&mut supply.bytes, "POST", "/v1/events", &headers, &body);
+            supply.ends.push(supply.bytes.len());
+        }
+        supply
+    }
+
     /// Gives a request by its position.
     pub(super) fn get(&self, position: usize) -> Option<&[u8]> {
         let end = *self.ends.get(position)?;
