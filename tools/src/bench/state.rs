@@ -42,6 +42,8 @@ static MEMORY: Figure = Figure::new(
     "MB",
     Target::AtMost(500.0),
 );
+static ANONYMOUS: Figure =
+    Figure::new("projections-anonymous", "of it not mapped files, at the end", "MB", Target::None);
 static PAGE_P50: Figure = ms("conversation-p50", "conversation, 200 messages, p50", Target::None).detail();
 static PAGE_P99: Figure =
     ms("conversation-p99", "conversation, page of 200 messages, whole request, p99", Target::AtMost(50.0));
@@ -164,7 +166,9 @@ pub(super) fn measure(dir: &Path, grown: &Grown, asked: &Asked, results: &mut Re
         results.add(&PROJECT, rate, probes);
         ask_all(&mut connection, dir, grown, asked, results).await
     })?;
-    results.add(&MEMORY, server.memory()?.peak, None);
+    let memory = server.memory()?;
+    results.add(&MEMORY, memory.peak, None);
+    results.add(&ANONYMOUS, memory.anonymous, None);
     server.stop()
 }
 

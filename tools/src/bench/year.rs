@@ -36,7 +36,9 @@ static FILL: Figure =
     Figure::new("year-fill", "filling with a year of 50 numbers, 64 connections", "requests/s", Target::None)
         .detail();
 static MEMORY: Figure =
-    Figure::new("year-memory", "resident memory meanwhile, peak", "MB", Target::AtMost(500.0));
+    Figure::new("year-memory", "resident memory while filling, peak", "MB", Target::AtMost(500.0));
+static ANONYMOUS: Figure =
+    Figure::new("year-anonymous", "of it not mapped files, at the end", "MB", Target::None);
 
 /// Fills a new archive in `dir` with at least so many messages and everything that goes with them.
 ///
@@ -70,7 +72,9 @@ pub(super) fn fill(program: &Path, dir: &Path, messages: u64, results: &mut Resu
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let rate = requests as f64 / elapsed.as_secs_f64();
     results.add(&FILL, rate, Some([before, flush(dir)?]));
-    results.add(&MEMORY, server.memory()?.peak, None);
+    let memory = server.memory()?;
+    results.add(&MEMORY, memory.peak, None);
+    results.add(&ANONYMOUS, memory.anonymous, None);
     server.stop()?;
     ensure!(sent >= messages, "expected at least {messages} messages, found {sent}");
     say(&format!("  {requests} requests, of which {sent} are single messages"));
