@@ -17,8 +17,9 @@ pub(crate) struct Extent {
 const FAN_IN: usize = 8;
 /// Segments up to this size are in the lowest tier.
 const LOWEST_TIER_DOCS: u64 = 4_096;
-/// A segment is not merged into a larger one than this; bounds the time and the disk space that a merge takes.
-const MERGED_DOCS_MAX: u64 = 4_000_000;
+/// A segment is not merged into a larger one than this; bounds the time, the disk space and the memory that a merge
+/// takes: it reads mapped files, about 110 bytes a document.
+const MERGED_DOCS_MAX: u64 = 1_000_000;
 
 /// Returns the segments to merge, in order; empty if there is nothing worth merging.
 pub(crate) fn plan(extents: &mut [Extent]) -> Vec<SegmentId> {
