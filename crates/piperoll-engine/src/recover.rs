@@ -231,15 +231,14 @@ async fn replay(
     let total = numbers.end.0;
     let reads = (numbers.start.0..total).map(|number| read_ahead(store.clone(), SegmentNo(number)));
     let mut reads = stream::iter(reads).buffered(SEGMENTS_AHEAD);
-    let (mut batch, mut adding, mut not_durable) = (Vec::new(), Adding::default(), 0);
+    let (mut batch, mut adding, mut not_durable) = (Batch::default(), Adding::default(), 0);
     while let Some(read) = reads.try_next().await? {
         let (done, orders) = (read.number.next().0, read.orders().collect::<Vec<_>>());
         batch.push(read);
-        let events: usize = batch.iter().map(|read| read.cores.len()).sum();
-        if events < EVENTS_AT_ONCE && orders.is_empty() && done < total {
+        if batch.events < EVENTS_AT_ONCE && orders.is_empty() && done < total {
             continue;
         }
-        not_durable += events;
+        not_durable += batch.events;
         let durable = done == total || not_durable >= DURABLE_EVERY;
         not_durable = if durable { 0 } else { not_durable };
         adding.add(state, std::mem::take(&mut batch), durable).await?;
@@ -255,23 +254,32 @@ async fn replay(
     Ok(())
 }
 
+/// Segments that are added to local state together.
+#[derive(Default)]
+struct Batch {
+    segments: Vec<ReadAhead>,
+    events: usize,
+}
+
+impl Batch {
+    fn push(&mut self, read: ReadAhead) {
+        self.events += read.cores.len();
+        self.segments.push(read);
+    }
+}
+
 /// The batch that is being added to local state.
 #[derive(Default)]
 struct Adding(Option<JoinHandle<Result<(), EngineError>>>);
 
 impl Adding {
     /// Adds a batch behind the one before: a large one on a thread of its own, a small one at once.
-    async fn add(
-        &mut self,
-        state: &Arc<State>,
-        batch: Vec<ReadAhead>,
-        durable: bool,
-    ) -> Result<(), EngineError> {
+    async fn add(&mut self, state: &Arc<State>, batch: Batch, durable: bool) -> Result<(), EngineError> {
         self.finish().await?;
-        let events: usize = batch.iter().map(|read| read.cores.len()).sum();
+        let Batch { segments, events } = batch;
         let state = state.clone();
         let add = move || {
-            let additions: Vec<Addition<'_>> = batch.iter().map(ReadAhead::addition).collect();
+            let additions: Vec<Addition<'_>> = segments.iter().map(ReadAhead::addition).collect();
             state.add(&additions, durable)
         };
         if events < EVENTS_AT_ONCE {

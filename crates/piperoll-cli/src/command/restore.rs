@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use futures::TryStreamExt as _;
+use futures::future::try_join;
+use futures::{TryFutureExt as _, TryStreamExt as _};
 use indicatif::ProgressBar;
 use piperoll_engine::{Recovering, Settings as EngineSettings, Shelf, recover_local_state};
 use piperoll_format::{ObjectName, Seq};
@@ -137,8 +138,9 @@ pub(crate) async fn run(global: &Global, args: &RestoreArgs, output: &Output) ->
     let settings = Settings::load(&directory, flags, &Environment::of_process())?;
     let place =
         Place { directory: &directory, limits: &settings.limits, reader: &reader, store: store.clone() };
-    let Derived { origin, configured, events } = place.derive(args.no_snapshot, output).await?;
-    let _report = probed.await.context("probe the store")??;
+    let probed = async { probed.await.context("probe the store")? };
+    let (derived, _report) = try_join(place.derive(args.no_snapshot, output), probed).await?;
+    let Derived { origin, configured, events } = derived;
     put_policies_back(&directory, &reader, &configured).await?;
     let has_tokens = directory.tokens().exists();
     let token = if has_tokens { None } else { Some(token::create_first(&directory)?) };
@@ -336,9 +338,10 @@ impl Place<'_> {
             let opener = Arc::new(StoreKeys::new(store.clone(), ledger, keys.kek.clone()));
             let reader = LedgerReader::open(store.clone(), ledger).await?.with_keys(opener);
             let state = recover_local_state(store, ledger, &keys, &state, &settings);
+            let index = piperoll_server::derive(reader, places(), &indexing);
             let (configured, events) =
-                tokio::join!(state, piperoll_server::derive(reader, places(), &indexing));
-            anyhow::Ok(Derived { origin, configured: configured?, events: events? })
+                try_join(state.map_err(anyhow::Error::new), index.map_err(anyhow::Error::new)).await?;
+            anyhow::Ok(Derived { origin, configured, events })
         };
         let bar = output.progress("Replaying", 0);
         let done = tokio::select! {
