@@ -17,10 +17,10 @@ use crate::indexing::Upkeep;
 const DURABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Memory of the database for pages.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+const CACHE_BYTES: usize = 96 * 1024 * 1024;
 
 /// Bytes of facts that wait to be added together while the follower catches up: the more, the fewer runs of them.
-const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Where the projections are, and the ones in use: making them anew replaces them.
 #[derive(Clone)]
