@@ -27,8 +27,7 @@ const BYTES_MAX: u64 = 1 << 42;
 
 const _: () = assert!(PIECE_BYTES <= PIECE_BYTES_MAX);
 
-/// A snapshot: index and projections as they were after all events before `cursor`, and local state, which has at
-/// least these.
+/// A snapshot: index and projections as they were after all events before `cursor`, and local state of about that time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {

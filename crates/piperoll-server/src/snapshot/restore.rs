@@ -1,4 +1,5 @@
-//! From a snapshot to local state, index and projections, where there are none. Any doubt leaves everything to the ledger.
+//! From a snapshot to local state, index and projections, where there are none. Any doubt leaves everything to the
+//! ledger.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -25,7 +26,8 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Brings local state, index and projections back from the newest snapshot, each where there is none.
 ///
-/// Before the ledger is opened for writing. What is there is never touched. When anything is in doubt nothing is put in place, and the reason is told.
+/// Before the ledger is opened for writing. What is there is never touched. When anything is in doubt nothing is put in
+/// place, and the reason is told.
 pub(crate) async fn restore(
     shelf: &Shelf,
     reader: &LedgerReader,

@@ -1,5 +1,5 @@
-//! Taking snapshots: index, projections and local state are copied aside between two commits, which takes moments, and the copy goes
-//! to the store in the background.
+//! Taking snapshots: index, projections and local state are copied aside between two commits, and the copy goes to the
+//! store in the background.
 //!
 //! Files of the index never change, so those that the last snapshot has are not sent again.
 
@@ -326,7 +326,7 @@ impl Inner {
         fs::create_dir_all(&dir)?;
         index.copy_to(&dir).map_err(Doubt::of)?;
         let projections = projections.copy_to(&self.staging.join(PROJECTIONS_FILE)).map_err(Doubt::of)?;
-        // Last, so that it has at least what the others have.
+        // It may lack the last commit that the others have: whoever opens the ledger replays from its own end.
         let state = self.local_state.copy_to(&self.staging).map_err(Doubt::of)?.0;
         Ok(Copied { index: index.cursor().unwrap_or(0), projections, state })
     }
