@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::archive::{Archive, Bucket};
 use super::figure::{Figure, Results, Target};
+use super::grown::per_second;
 use super::load::{Load, drive};
 use super::millis;
 use super::process::{timed, wait_until};
@@ -339,11 +340,6 @@ fn take_snapshot(archive: &Archive) -> Result<()> {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn each(count: u64, events: u64, scale: f64) -> f64 {
     count as f64 * scale / events as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-fn per_second(events: u64, took: Duration) -> f64 {
-    events as f64 / took.as_secs_f64()
 }
 
 /// Says what is left behind in a bucket that is not the bench's own.

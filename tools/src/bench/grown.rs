@@ -130,7 +130,7 @@ impl Grown {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-fn per_second(count: u64, elapsed: Duration) -> f64 {
+pub(super) fn per_second(count: u64, elapsed: Duration) -> f64 {
     count as f64 / elapsed.as_secs_f64()
 }
 

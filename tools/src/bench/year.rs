@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::archive::Archive;
 use super::figure::{Figure, Results, Target};
-use super::grown::Grown;
+use super::grown::{Grown, per_second};
 use super::load::{Load, Outcome, drive};
 use super::probe::flush;
 use super::state;
@@ -69,9 +69,7 @@ pub(super) fn fill(program: &Path, dir: &Path, messages: u64, results: &mut Resu
             count(&drive(&server.address, load, &Arc::new(supply), &mut 0)?)?;
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let rate = requests as f64 / elapsed.as_secs_f64();
-    results.add(&FILL, rate, Some([before, flush(dir)?]));
+    results.add(&FILL, per_second(requests, elapsed), Some([before, flush(dir)?]));
     let memory = server.memory()?;
     results.add(&MEMORY, memory.peak, None);
     results.add(&ANONYMOUS, memory.anonymous, None);
